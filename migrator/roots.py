@@ -1,0 +1,84 @@
+"""Where a project is: its own folder, and the folder that dotted module names are relative to."""
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from migrator.failure import Failure
+
+MARKERS = ('pyproject.toml', 'setup.py', '.git')
+
+
+@dataclasses.dataclass(frozen=True)
+class Roots:
+  """project: holds the settings and the manifest; source: what module names are relative to."""
+
+  project: Path
+  source: Path
+
+
+def existing(paths: Sequence[Path]) -> list[Path]:
+  """Returns the paths made absolute.
+
+  Raises:
+    Failure: one of them does not exist.
+  """
+  for path in paths:
+    if not path.exists():
+      raise Failure(f'{path}: no such file or folder')
+  return [Path(os.path.abspath(path)) for path in paths]
+
+
+def find_roots(paths: Sequence[Path], root: Path | None = None) -> Roots:
+  """Finds the roots of some files and folders.
+
+  Args:
+    paths: absolute paths.
+    root: the folder chosen by the user; None to search upwards from the paths.
+
+  Returns:
+    The project is `root`, or the nearest folder above all paths that holds a pyproject.toml, a
+    setup.py or a .git, or the folder that holds the topmost package.  The source root is the
+    project's `src` folder when all paths lie in it and it is no package itself, else the project.
+
+  Raises:
+    Failure: a path lies outside `root`.
+  """
+  common = _common_folder(paths)
+  if root is None:
+    project = _marked(common) or _above_packages(common)
+  else:
+    project = Path(os.path.abspath(root))
+    outside = next((path for path in paths if not path.is_relative_to(project)), None)
+    if outside is not None:
+      raise Failure(f'{outside}: lies outside the root {project}; give --root a folder above all paths')
+  return Roots(project, _source_root(project, common))
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+  folders = [path if path.is_dir() else path.parent for path in paths]
+  return Path(os.path.commonpath(folders))
+
+
+def _marked(folder: Path) -> Path | None:
+  return next((above for above in (folder, *folder.parents) if _has_marker(above)), None)
+
+
+def _has_marker(folder: Path) -> bool:
+  return any((folder / marker).exists() for marker in MARKERS)
+
+
+def _above_packages(folder: Path) -> Path:
+  while (folder / '__init__.py').exists() and folder.parent != folder:
+    folder = folder.parent
+  return folder
+
+
+def _source_root(project: Path, common: Path) -> Path:
+  source = project / 'src'
+  is_layout = source.is_dir() and not (source / '__init__.py').exists()
+  if is_layout and common.is_relative_to(source):
+    return source
+  return project
