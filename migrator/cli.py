@@ -6,6 +6,7 @@ Nothing heavy is imported here, and a command's module only when that command is
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -109,7 +110,8 @@ def _run(words: list[str], debug: bool) -> int:
     _complain('interrupted; nothing was written')
     return FAILURE
   except BrokenPipeError:
-    sys.stderr.close()  # the reader of a pipe went away, as in `| head`
+    # The reader went away, as in `| head`; what is still buffered must not raise once more at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILURE
   except Exception as error:
     if debug:

@@ -25,7 +25,7 @@ class Settings:
   numerics: 'idiomatic' NNX layers, or 'exact' with helpers where NNX rounds in another order.
   jobs: processes used to migrate.
   manifest: file of the manifest, relative to the project's folder.
-  cases: file of the cases of `check`, relative to the project's folder; None for the built-in search.
+  cases: what `check` runs: a list of tables, or the name of a file; None when there are none here.
   """
 
   mode: str = 'argument'
@@ -33,7 +33,7 @@ class Settings:
   numerics: str = 'idiomatic'
   jobs: int = 1
   manifest: str = MANIFEST
-  cases: str | None = None
+  cases: list[Any] | str | None = None
 
 
 def read_settings(project: Path) -> Settings:
@@ -67,5 +67,7 @@ def _check(file: Path, key: str, value: Any) -> None:
     raise Failure(f'{where} = {value!r}; choose one of {", ".join(CHOICES[key])}')
   if key == 'jobs' and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
     raise Failure(f'{where} = {value!r}; give a whole number of at least 1')
-  if key in ('manifest', 'cases') and not isinstance(value, str):
+  if key == 'manifest' and not isinstance(value, str):
     raise Failure(f'{where} = {value!r}; give a file name as text')
+  if key == 'cases' and not isinstance(value, str | list):
+    raise Failure(f'{where} = {value!r}; give [[tool.linen2nnx.cases]] tables, or a file name as text')

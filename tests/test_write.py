@@ -32,7 +32,8 @@ def tree(tmp_path):
 
 
 def test_writes_keeps_modes_and_line_endings_and_leaves_nothing_else(tree):
-  written = write_files({tree / 'one.py': 'a = 2\n', tree / 'two.py': 'b = 2\r\n', tree / 'new/deep/c.py': 'c\n'})
+  texts = {tree / 'one.py': 'a = 2\n', tree / 'two.py': 'b = 2\r\n', tree / 'new/deep/c.py': 'c\n'}
+  written = write_files(texts)
   assert [path.name for path in written] == ['c.py', 'one.py', 'two.py']
   after = snapshot(tree)
   assert {name: content for name, (content, _) in after.items()} == {

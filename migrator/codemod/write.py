@@ -78,7 +78,7 @@ def _targets(texts: Mapping[Path, str]) -> dict[Path, str]:
     if real.is_dir():
       raise Failure(f'{path}: is a folder, a file was to be written there; nothing was written')
     if targets.get(real, texts[path]) != texts[path]:
-      raise Failure(f'{path}: two names of one file ({real}) with different new contents; nothing was written')
+      raise Failure(f'{path}: two names of one file ({real}), two new contents; nothing was written')
     targets[real] = texts[path]
   return targets
 
@@ -152,7 +152,7 @@ def _undo(pending: Sequence[_Pending], made: Sequence[Path]) -> list[str]:
     try:
       _restore(item)
     except OSError as error:
-      troubles.append(f'{item.target} could not be put back ({error.strerror}), its original is {item.original}')
+      troubles.append(f'{item.target} was not put back ({error.strerror}), its original is {item.original}')
   for folder in reversed(made):
     _attempt(folder.rmdir)
   return troubles

@@ -1,0 +1,39 @@
+"""What several commands share: a path type, and finding and reading the manifest."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrator.config import MANIFEST, Settings
+from migrator.failure import Failure
+
+if TYPE_CHECKING:
+  from migrator.manifest import Manifest
+
+PATH = click.Path(path_type=Path)
+
+
+def manifest_at(project: Path, chosen: Path | None, settings: Settings, out: Path | None = None) -> Path:
+  """Returns the manifest's file: the one chosen, else in the copy `out`, else as the settings say."""
+  if chosen is not None:
+    return chosen
+  return out / MANIFEST if out is not None else project / settings.manifest
+
+
+def load_manifest(file: Path) -> Manifest:
+  """Reads a manifest.
+
+  Raises:
+    Failure: there is none, it is malformed, or it is of a newer version; the message names the file.
+  """
+  from migrator.manifest import Manifest, ManifestError
+
+  try:
+    return Manifest.from_json(file.read_text(encoding='utf-8'))
+  except FileNotFoundError as error:
+    raise Failure(f'{file}: no manifest there; `linen2nnx migrate --write` writes it, '
+                  '--manifest FILE names another') from error
+  except (ManifestError, UnicodeDecodeError) as error:
+    raise Failure(f'{file}: {error}') from error
