@@ -1,0 +1,1 @@
+"""Measurements: ratios side by side, and runs over public code."""
