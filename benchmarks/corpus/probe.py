@@ -18,7 +18,8 @@ from typing import Any
 
 from benchmarks.corpus.packages import linen_files
 
-TOOLS = ('libcst', 'jax', 'jax.export', 'jax.numpy', 'flax.linen', 'migrator.codemod', 'migrator.shapes.oracle')
+TOOLS = ('libcst', 'jax', 'jax.export', 'jax.numpy', 'flax.linen', 'migrator.codemod',
+         'migrator.shapes.oracle')
 OUTCOMES = ('native', 'helper', 'bridged', 'left')
 
 

@@ -39,7 +39,10 @@ def print_diff(console: Console, changes: Sequence[Change], project: Path) -> No
   """Prints a unified diff of all files, as `patch -p1` in the project's folder reads it."""
   for change in sorted(changes, key=lambda change: change.path):
     for line in diff_lines(change, project):
-      console.out(line.rstrip('\n'), style=_diff_style(line), highlight=False)
+      if console.is_terminal:
+        console.out(line.rstrip('\n'), style=_diff_style(line), highlight=False)
+      else:
+        console.file.write(line)  # rich drops control characters such as '\r'; a patch needs them
 
 
 def diff_lines(change: Change, project: Path) -> Iterator[str]:
@@ -54,7 +57,8 @@ def diff_lines(change: Change, project: Path) -> Iterator[str]:
 
 def _split(text: str) -> list[str]:
   """Lines ended by '\\n' only: a form feed inside a line is no line end for `patch`."""
-  return [line + '\n' for line in text.split('\n')[:-1]] + [text.split('\n')[-1]] * (not text.endswith('\n'))
+  *whole, rest = text.split('\n')
+  return [line + '\n' for line in whole] + ([rest] if rest else [])
 
 
 def _diff_style(line: str) -> str | None:
