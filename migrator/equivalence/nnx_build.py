@@ -1,0 +1,96 @@
+"""Constructing and calling the NNX model from what a case says in Linen's terms."""
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import jax
+from flax import nnx
+
+from migrator.equivalence.cases import Case
+from migrator.equivalence.errors import RequestError
+from migrator.equivalence.models import CallInputs, value_of
+from migrator.manifest import ClassMap, SizeArgument
+
+
+def build(kind: type, case: Case, entry: ClassMap, inputs: CallInputs,
+          names: dict[str, Any]) -> tuple[nnx.Module, dict[str, Any]]:
+  """Constructs the model.
+
+  Args:
+    kind: the NNX class.  entry: its manifest entry.  names: for the expressions of the case.
+
+  Returns:
+    The model, and the constructor arguments of Linen that are call arguments in NNX.
+
+  Raises:
+    RequestError: a size cannot be read from the inputs.
+  """
+  texts = {**case.arguments, **case.nnx_arguments}
+  given = {name: value_of(text, names) for name, text in texts.items()
+           if not (text is None and name in case.nnx_arguments)}
+  fields = {name: given.pop(name) for name in entry.call_fields if name in given}
+  for argument in entry.arguments:
+    if argument.name not in given:
+      given[argument.name] = _size(kind, case, argument, inputs)
+  if 'rngs' in inspect.signature(kind.__init__).parameters:
+    # A default stream too: constructors fork streams that only training draws from.
+    streams = {name: k + 1 for k, name in enumerate(case.rngs)}
+    given['rngs'] = nnx.Rngs(0, **{'params': 0, **streams})
+  return kind(**given), fields
+
+
+def _size(kind: type, case: Case, argument: SizeArgument, inputs: CallInputs) -> Any:
+  where = f'{case.model}: constructor argument {argument.name}'
+  method = getattr(kind, argument.method, None)
+  if method is None:
+    raise RequestError(f'{where} is read from method {argument.method}, which NNX has not')
+  args, keywords = inputs.rebuild(inputs.arrays)
+  try:
+    bound = inspect.signature(method).bind_partial(None, *args, **keywords)
+  except TypeError as error:
+    raise RequestError(f'{where}: the inputs of the case do not fit {argument.method}: {error}') from None
+  array = bound.arguments.get(argument.argument)
+  if array is None and argument.optional:
+    return None
+  if not hasattr(array, 'shape'):
+    raise RequestError(f'{where} is read from call argument {argument.argument}, which the case does not give '
+                       'as an array; add it to inputs, keywords, or set the size in nnx_arguments')
+  return tuple(array.shape) if argument.axis is None else array.shape[argument.axis]
+
+
+def call_method(model: nnx.Module, method: str, flags: dict[str, Any], inputs: CallInputs,
+                mode: str) -> tuple[Any, list[str]]:
+  """Returns a function of (model, arrays) that calls the method, and notes.
+
+  A boolean flag that the method does not take has become the mode of the model's layers: `model`
+  is then put into training or evaluation mode.
+
+  Raises:
+    RequestError: there is no such method, or it does not take a flag that is no boolean.
+  """
+  function = getattr(type(model), method, None)
+  if function is None:
+    raise RequestError(f'{type(model).__name__}: there is no method {method} in NNX')
+  parameters = inspect.signature(function).parameters
+  open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+  lost = [name for name in flags if name not in parameters and not open_ended]
+  wrong = [name for name in lost if not isinstance(flags[name], bool)]
+  if wrong:
+    raise RequestError(f'{type(model).__name__}.{method} does not take {wrong[0]} in NNX')
+  notes = []
+  if lost:
+    model.train() if mode == 'train' else model.eval()
+    notes = [f'{", ".join(lost)}: no argument of {method} in NNX, so the model was put into {mode} mode']
+  kept = {name: value for name, value in flags.items() if name not in lost}
+
+  def call(model: nnx.Module, arrays: Any) -> Any:
+    args, keywords = inputs.rebuild(arrays)
+    output = getattr(model, method)(*args, **{**keywords, **kept})
+    return jax.tree.map(_value, output, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
+
+  return call, notes
+
+
+def _value(leaf: Any) -> Any:
+  return leaf[...] if isinstance(leaf, nnx.Variable) else leaf

@@ -1,0 +1,132 @@
+"""The NNX half of a check: the model built from the manifest, loaded with Linen's variables, run the same way."""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from migrator.equivalence.cases import Case, from_json
+from migrator.equivalence.errors import RequestError
+from migrator.equivalence.linen_side import CONSTANT_KEY, SOWN
+from migrator.equivalence.models import (
+  CallInputs,
+  arrays_of,
+  find_class,
+  flag_of,
+  library_names,
+  nested,
+  projection,
+)
+from migrator.equivalence.module_paths import module_paths
+from migrator.equivalence.nnx_build import build, call_method
+from migrator.equivalence.nnx_keys import make_constant, misdrawn, replay
+from migrator.equivalence.protocol import Message, in_group
+from migrator.equivalence.weight_map import WeightMap
+from migrator.manifest import Manifest
+from migrator.weights.errors import WeightsError
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """One case, ready to run: `model` is loaded and never changed.
+
+  fields: constructor arguments of Linen that are call arguments here.
+  variables: of Linen, by path.  weights: their places in the model.
+  """
+
+  case: Case
+  manifest: Manifest
+  model: nnx.Module
+  inputs: CallInputs
+  fields: dict[str, Any]
+  variables: dict[tuple[str, ...], np.ndarray]
+  weights: WeightMap
+
+
+class NnxSide:
+  """Serves requests about NNX models under one root."""
+
+  def __init__(self, root: Path):
+    self._root = root
+    self._names = {**library_names(), 'nn': nnx, 'nnx': nnx}
+    self._prepared: Prepared | None = None
+
+  def prepare(self, message: Message) -> Message:
+    """Builds the model of `body['case']`, loads the variables, and answers with them as read back."""
+    case = from_json(message.body['case'], 'case')
+    manifest = Manifest.from_json(message.body['manifest'])
+    kind = find_class(case.model, self._root)
+    if not issubclass(kind, nnx.Module):
+      raise RequestError(f'{case.model}: the class under the NNX root is no flax.nnx.Module; '
+                         'give the folder after the migration')
+    entry, inputs = manifest.classes[case.model], CallInputs.of_case(case, self._names)
+    model, fields = build(kind, case, entry, inputs, self._names)
+    variables = message.group('variables')
+    try:
+      weights = WeightMap(model, nested(variables), variables, manifest, case.model)
+    except WeightsError as error:
+      return Message({'digest': inputs.digest(), 'misfit': str(error)})
+    self._prepared = Prepared(case, manifest, model, inputs, fields, variables, weights)
+    return Message({'digest': inputs.digest()}, in_group('variables', weights.to_linen(nnx.state(model))))
+
+  def forward(self, message: Message) -> Message:
+    """Runs `body['mode']`; answers with output, collections after the call, and what spoiled the keys."""
+    ready = self._ready()
+    model, problems, notes = self._keyed(ready, message)
+    if problems:
+      return Message({'unaligned': problems, 'notes': notes})
+    before = nnx.clone(model)
+    call, words = self._call(ready, model, message.body['mode'])
+    output = nnx.jit(call)(model, list(ready.inputs.arrays))
+    state = ready.weights.to_linen(nnx.state(model))
+    changed = sorted('/'.join(path) for path, array in state.items()
+                     if path[0] == 'params' and not _same(array, ready.variables.get(path)))
+    kept = {path: array for path, array in state.items() if path[0] not in ('params', *SOWN)}
+    body = {'unaligned': misdrawn(before, model), 'notes': notes + words, 'changed params': changed}
+    return Message(body, {**in_group('output', arrays_of(output)), **in_group('state', kept)})
+
+  def gradient(self, message: Message) -> Message:
+    """Answers with the gradients of a random projection of the output, by Linen path and by input."""
+    ready = self._ready()
+    model, problems, notes = self._keyed(ready, message)
+    if problems:
+      return Message({'unaligned': problems, 'notes': notes})
+    call, words = self._call(ready, model, message.body['mode'])
+
+    def loss(model: nnx.Module, floats: Any) -> jax.Array:
+      return projection(call(model, ready.inputs.with_floats(floats)))
+
+    take = nnx.jit(nnx.grad(loss, argnums=(nnx.DiffState(0, nnx.Param), 1), allow_int=True))
+    by_params, by_inputs = take(model, [ready.inputs.arrays[k] for k in ready.inputs.floats()])
+    arrays = {**in_group('params', ready.weights.to_linen(by_params)), **in_group('inputs', arrays_of(by_inputs))}
+    return Message({'unaligned': [], 'notes': notes + words}, arrays)
+
+  def _ready(self) -> Prepared:
+    assert self._prepared is not None
+    return self._prepared
+
+  def _keyed(self, ready: Prepared, message: Message) -> tuple[nnx.Module, list[str], list[str]]:
+    """Returns a fresh model with the keys of the request, and why they cannot be given."""
+    model = nnx.clone(ready.model)
+    if message.body['keys'] == 'constant':
+      make_constant(model, jax.random.key(CONSTANT_KEY))
+      return model, [], []
+    data = message.group('keys')
+    draws = {(tuple(path), stream): data[(str(k),)] for k, (path, stream) in enumerate(message.body['draws'])}
+    known = [*(path for path, _ in draws), *(path[1:] for path in ready.variables)]
+    paths = module_paths(model, ready.manifest, ready.case.model, known)
+    return model, replay(model, draws, paths), []
+
+  def _call(self, ready: Prepared, model: nnx.Module, mode: str) -> tuple[Any, list[str]]:
+    """Returns a function of (model, arrays), and notes about how flags were given."""
+    given = (ready.case.train if mode == 'train' else ready.case.eval) or {}
+    flags = {name: flag_of(value, self._names) for name, value in given.items()}
+    return call_method(model, ready.case.method, {**ready.fields, **flags}, ready.inputs, mode)
+
+
+def _same(array: np.ndarray, reference: np.ndarray | None) -> bool:
+  return reference is not None and array.dtype == reference.dtype and array.tobytes() == reference.tobytes()

@@ -1,0 +1,149 @@
+"""One case from start to end: which parts there are, and what is compared with what."""
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from migrator.equivalence import verdicts
+from migrator.equivalence.cases import Case
+from migrator.equivalence.compare import compare_trees
+from migrator.equivalence.process import WorkerError, WorkerProcess
+from migrator.equivalence.protocol import Message, Path, in_group
+from migrator.equivalence.verdicts import CaseResult, PartResult
+from migrator.manifest import Manifest
+
+# A gradient that cancels to rounding noise is measured against the gradients around it.
+GRADIENT_FLOOR = 0.1
+Tree = dict[Path, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+  """How random keys are made equal: 'recorded' (Linen's own keys replayed) or 'constant', with the words to say."""
+
+  kind: str
+  words: tuple[str, ...] = ()
+
+
+class CaseRun:
+  """Asks both workers for the parts of one case."""
+
+  def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess, timeout: float):
+    self._case, self._manifest, self._timeout = case, manifest, timeout
+    self._linen, self._nnx = linen, nnx
+    self._variables: Tree = {}
+
+  def result(self) -> CaseResult:
+    """Returns the result of the case; a part that cannot be run is an 'error' and the others go on.
+
+    Raises:
+      WorkerError: the case cannot be prepared, or a worker ended.
+    """
+    parts = [self._prepare()]
+    if parts[0].verdict == verdicts.DIFFERS:
+      return CaseResult(self._case.name, self._case.model, tuple(parts))
+    for mode in ('eval', 'train'):
+      parts += self._mode(mode)
+    return CaseResult(self._case.name, self._case.model, tuple(parts))
+
+  def _prepare(self) -> PartResult:
+    body = {'do': 'prepare', 'case': self._case.to_json()}
+    linen = self._side(self._linen, Message(body))
+    self._variables = linen.group('variables')
+    arrays = in_group('variables', self._variables)
+    nnx = self._side(self._nnx, Message({**body, 'manifest': self._manifest.to_json()}, arrays))
+    if linen.body['digest'] != nnx.body['digest']:
+      raise WorkerError('the inputs are not the same on both sides: an =expression of the case gives other numbers '
+                        'every time; seed it')
+    if 'misfit' in nnx.body:
+      return PartResult(verdicts.VARIABLES, verdicts.DIFFERS, nnx.body['misfit'], len(self._variables), needed=None)
+    # Loading must be lossless: this is the one part whose tolerance is zero.
+    return compare_trees(verdicts.VARIABLES, self._variables, nnx.group('variables'), 0.0, vacuous=_never)
+
+  def _mode(self, mode: str) -> list[PartResult]:
+    if getattr(self._case, mode) is None:
+      return [PartResult(mode, verdicts.NOT_COMPARED, f'the case gives no flags for {mode}')]
+    try:
+      keys, linen, nnx = self._forward(mode)
+    except WorkerError as error:
+      return [_error(mode, error)]
+    notes = [*keys.words, *nnx.body['notes']]
+    tolerance = self._case.tolerance
+    parts = [compare_trees(mode, linen.group('output'), nnx.group('output'), tolerance, notes=notes)]
+    parts += self._state(mode, linen, nnx)
+    # Gradients belong to training; a case without training still shows them in evaluation.
+    wanted = self._case.gradients and (mode == 'train' or self._case.train is None)
+    return parts + (self._gradients(mode, keys, linen) if wanted else [])
+
+  def _forward(self, mode: str) -> tuple[Keys, Message, Message]:
+    """Runs both sides with Linen's keys, or with one constant key where they cannot be aligned."""
+    linen = self._side(self._linen, _request('forward', mode, 'recorded'))
+    problems = [f'{path} draws both inside and outside of a loop' for path in linen.body['irregular']]
+    if not problems:
+      nnx = self._side(self._nnx, _with_keys(_request('forward', mode, 'recorded'), linen))
+      problems = nnx.body['unaligned']
+    if not problems:
+      drawn = len(linen.body['draws'])
+      words = (f'random keys: {drawn} of Linen replayed',) if drawn else ()
+      return Keys('recorded', words), linen, nnx
+    constant = _request('forward', mode, 'constant')
+    words = ('random keys: not aligned, so every draw used one same key on both sides, and whether draws are '
+             f'independent was not compared ({"; ".join(problems)})',)
+    return Keys('constant', words), self._side(self._linen, constant), self._side(self._nnx, constant)
+
+  def _state(self, mode: str, linen: Message, nnx: Message) -> list[PartResult]:
+    """Compares what the call left in the collections; nothing else may have changed in NNX."""
+    before, changes = self._variables, self._case.mutable if mode == 'train' else self._case.eval_mutable
+    name, reference, found = f'{mode} state', linen.group('state'), nnx.group('state')
+    changed = nnx.body['changed params']
+    if changed:
+      reason = f'the call changed parameters in NNX, which Linen never does: {", ".join(changed[:3])}'
+      return [PartResult(name, verdicts.DIFFERS, reason, len(changed), needed=None)]
+    if not reference and not found:
+      return []
+
+    def unchanged(path: Path, array: np.ndarray) -> bool:
+      old = before.get(path)
+      return old is not None and old.tobytes() == array.tobytes()
+
+    idle = unchanged if changes else _never
+    return [compare_trees(name, reference, found, self._case.tolerance, vacuous=idle)]
+
+  def _gradients(self, mode: str, keys: Keys, drawn: Message) -> list[PartResult]:
+    names = (f'{mode} gradient of params', f'{mode} gradient of inputs')
+    request = _request('gradient', mode, keys.kind)
+    try:
+      linen = self._side(self._linen, request)
+      nnx = self._side(self._nnx, _with_keys(request, drawn) if keys.kind == 'recorded' else request)
+    except WorkerError as error:
+      return [_error(names[0], error)]
+    if nnx.body['unaligned']:
+      return [PartResult(names[0], verdicts.ERROR, '; '.join(nnx.body['unaligned']))]
+    return [compare_trees(name, linen.group(group), nnx.group(group), self._case.tolerance, floor=GRADIENT_FLOOR)
+            for name, group in zip(names, ('params', 'inputs'), strict=True)]
+
+  def _side(self, worker: WorkerProcess, message: Message) -> Message:
+    try:
+      return worker.ask(message, self._timeout)
+    except WorkerError as error:
+      raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from error
+
+
+def _request(action: str, mode: str, keys: str) -> Message:
+  return Message({'do': action, 'mode': mode, 'keys': keys, 'draws': []})
+
+
+def _with_keys(message: Message, linen: Message) -> Message:
+  """Returns the request with the keys Linen drew."""
+  return Message({**message.body, 'draws': linen.body['draws']}, in_group('keys', linen.group('keys')))
+
+
+def _never(path: Path, array: np.ndarray) -> bool:
+  return False
+
+
+def _error(name: str, error: WorkerError) -> PartResult:
+  if error.dead:
+    raise error
+  return PartResult(name, verdicts.ERROR, f'{error}\n{error.trace}'.strip())

@@ -1,0 +1,131 @@
+"""Running cases: two workers, every part of every case, one report."""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from migrator.equivalence.base import revision
+from migrator.equivalence.cases import Case, check_unique
+from migrator.equivalence.parts import CaseRun
+from migrator.equivalence.process import WorkerError, WorkerProcess
+from migrator.equivalence.protocol import Message
+from migrator.equivalence.verdicts import CaseResult, CheckReport
+from migrator.failure import Failure
+from migrator.manifest import Manifest, ManifestError
+
+TIMEOUT = 300.0
+
+
+class Checker:
+  """Compares cases between two source roots; a context manager that owns both worker processes.
+
+  manifest: what the migration decided.  linen_root, nnx_root: folders that module names are
+  relative to.  timeout: seconds one step of one side may take.
+  """
+
+  def __init__(self, manifest: Manifest, linen_root: Path, nnx_root: Path, *, timeout: float = TIMEOUT):
+    for root in (linen_root, nnx_root):
+      if not root.is_dir():
+        raise Failure(f'{root}: no such folder')
+    self._manifest, self._timeout = manifest, timeout
+    self._roots = {'linen': linen_root.resolve(), 'nnx': nnx_root.resolve()}
+    self._workers: dict[str, WorkerProcess] = {}
+
+  def __enter__(self) -> Checker:
+    return self
+
+  def __exit__(self, *error: object) -> None:
+    for worker in self._workers.values():
+      worker.close()
+    self._workers.clear()
+
+  def versions(self) -> dict[str, dict[str, str]]:
+    """Returns the versions of Python, jax and flax of both sides.
+
+    Raises:
+      Failure: a worker cannot start.
+    """
+    try:
+      workers = [self._worker(side) for side in self._roots]
+      for worker in workers:
+        worker.post(Message({'do': 'versions'}))
+      return {worker.side: worker.wait(self._timeout).body for worker in workers}
+    except WorkerError as error:
+      raise Failure(f'{error}\n{error.trace}'.strip()) from error
+
+  def check(self, case: Case) -> CaseResult:
+    """Compares one case; never raises for what user code does."""
+    entry = self._manifest.classes.get(case.model)
+    if entry is None:
+      known = ', '.join(sorted(self._manifest.classes)) or 'none'
+      return _failed(case, f'{case.model} is not in the manifest (it has: {known}); migrate the file that '
+                           'defines it, or correct model in the case')
+    if entry.outcome != 'native':
+      return _failed(case, f'{case.model} was not migrated (it is {entry.outcome}), so there is no NNX model to compare')
+    try:
+      return CaseRun(case, self._manifest, self._worker('linen'), self._worker('nnx'), self._timeout).result()
+    except WorkerError as error:
+      return _failed(case, f'{error}\n{error.trace}'.strip())
+    finally:
+      self._drop_dead()
+
+  def _worker(self, side: str) -> WorkerProcess:
+    if side not in self._workers:
+      self._workers[side] = WorkerProcess(side, self._roots[side])
+    return self._workers[side]
+
+  def _drop_dead(self) -> None:
+    """A worker that ended is started again for the next case."""
+    for side, worker in list(self._workers.items()):
+      if not worker.alive:
+        worker.close()
+        del self._workers[side]
+
+
+def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path, *,
+               base: str | None = None, report_json: Path | None = None, timeout: float = TIMEOUT) -> CheckReport:
+  """Compares all cases and returns the report; its `exit_code` is 0 equal, 1 differences, 2 failures.
+
+  Args:
+    cases: what to compare.
+    manifest: what the migration decided, or its file.
+    linen_root: folder with the Linen source; None with `base`.
+    nnx_root: folder with the NNX source.
+    base: git revision of the repository of `nnx_root` that holds the Linen source.
+    report_json: file to write the report to.
+    timeout: seconds one step of one side may take.
+  """
+  report = _report(cases, manifest, linen_root, nnx_root, base, timeout)
+  if report_json is not None:
+    report_json.write_text(report.to_json(), encoding='utf-8')
+  return report
+
+
+def _report(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path,
+            base: str | None, timeout: float) -> CheckReport:
+  try:
+    if not cases:
+      raise Failure('there are no cases to check; write one under [[tool.linen2nnx.cases]]')
+    if (linen_root is None) == (base is None):
+      raise Failure('give the folder of the Linen source or the git revision that holds it, one of the two')
+    known = manifest if isinstance(manifest, Manifest) else _read(manifest)
+    source = contextlib.nullcontext(linen_root) if base is None else revision(nnx_root, base)
+    with source as linen, Checker(known, linen or nnx_root, nnx_root, timeout=timeout) as checker:
+      versions = checker.versions()
+      return CheckReport(tuple(checker.check(case) for case in check_unique(list(cases))), versions)
+  except Failure as error:
+    return CheckReport(failure=str(error))
+
+
+def _read(file: Path) -> Manifest:
+  try:
+    return Manifest.from_json(file.read_text(encoding='utf-8'))
+  except (OSError, UnicodeDecodeError) as error:
+    raise Failure(f'{file}: cannot be read ({error}); write it with `linen2nnx migrate`') from error
+  except ManifestError as error:
+    raise Failure(f'{file}: {error}') from error
+
+
+def _failed(case: Case, why: str) -> CaseResult:
+  return CaseResult(case.name, case.model, failure=why)

@@ -1,0 +1,95 @@
+"""Real pairs in two processes: the equal one passes to the last bit, every injected bug is seen where it is."""
+from __future__ import annotations
+
+import pytest
+from check_pairs import CASE, LINEN, NNX, manifest, net_entry, write
+
+from migrator.equivalence import Case, Checker
+
+# name: (text in NNX, what it became, the parts that must differ, parts that must stay equal)
+BUGS = {
+  'lost_relu': ('    x = nnx.relu(x)\n', '', {'eval', 'train'}, set()),
+  'epsilon': ('LayerNorm(features,', 'LayerNorm(features, epsilon=1e-4,', {'eval', 'train'}, {'train state'}),
+  'lost_pool': ('nnx.max_pool(x, (2, 2), strides=(2, 2))', 'x', {'eval', 'train'}, {'train state'}),
+  'momentum': ('momentum=0.9', 'momentum=0.99', {'train state'}, {'eval', 'train', 'train gradient of params'}),
+  'dropout_rate': ('self.dropout2 = nnx.Dropout(0.25', 'self.dropout2 = nnx.Dropout(0.2', {'train'}, {'eval'}),
+  'lost_dropout': ('    x = self.dropout1(x, deterministic=not train)\n', '', {'train'}, {'eval'}),
+  'always_training': ('use_running_average=not train', 'use_running_average=False', {'eval', 'eval state'}, {'train'}),
+  'lost_bias': ('self.out = nnx.Linear(features, features,', 'self.out = nnx.Linear(features, features, use_bias=False,',
+                {'variables'}, set()),
+  'stopped_gradient': ('    x = self.layer_norm(x)\n', '    x = jax.lax.stop_gradient(self.layer_norm(x))\n',
+                       {'train gradient of params', 'train gradient of inputs'}, {'eval', 'train', 'train state'}),
+  'other_dtype': ('return self.out(x)', 'return self.out(x).astype("bfloat16")', {'eval', 'train'}, set()),
+  'other_structure': ('return self.out(x)', 'return {"logits": self.out(x)}', {'eval', 'train'}, set()),
+  'other_shape': ('return self.out(x)', 'return self.out(x)[None]', {'eval', 'train'}, set()),
+}
+MODULES = ('equal', 'swapped', *BUGS)
+
+
+@pytest.fixture(scope='module')
+def checker(tmp_path_factory):
+  linen, nnx = tmp_path_factory.mktemp('linen'), tmp_path_factory.mktemp('nnx')
+  for name in MODULES:
+    old, new = BUGS[name][:2] if name in BUGS else ('', '')
+    assert old in NNX
+    write(linen, {f'zoo/{name}.py': LINEN})
+    write(nnx, {f'zoo/{name}.py': NNX.replace(old, new) if old else NNX})
+  entries = [net_entry(f'zoo.{name}') for name in MODULES if name != 'swapped']
+  with Checker(manifest(*entries, net_entry('zoo.swapped', 'out', 'hidden')), linen, nnx) as checker:
+    yield checker
+
+
+def check(checker: Checker, name: str, **changes):
+  return checker.check(Case(name, f'zoo.{name}:Net', **{**CASE, **changes}))
+
+
+def verdicts(result) -> dict[str, str]:
+  assert not result.failure, result.failure
+  return {part.name: part.verdict for part in result.parts}
+
+
+def test_equal_pair_is_bitwise_in_every_part(checker):
+  result = check(checker, 'equal')
+  assert verdicts(result) == dict.fromkeys(
+    ['variables', 'eval', 'eval state', 'train', 'train state', 'train gradient of params',
+     'train gradient of inputs'], 'bitwise')
+  assert result.exit_code == 0
+  assert 'random keys: 2 of Linen replayed' in result.parts[3].notes
+
+
+@pytest.mark.parametrize('name', BUGS)
+def test_bug_is_seen(checker, name):
+  _, _, differing, equal = BUGS[name]
+  result = check(checker, name)
+  found = verdicts(result)
+  assert {part for part in differing if found[part] != 'differs'} == set(), result
+  assert {part for part in equal if found[part] != 'bitwise'} == set(), result
+  assert result.exit_code == 1
+
+
+def test_swapped_weights_are_seen(checker):
+  assert verdicts(check(checker, 'swapped'))['eval'] == 'differs'
+
+
+def test_reason_names_leaf_and_size(checker):
+  part = next(part for part in check(checker, 'momentum').parts if part.name == 'train state')
+  assert part.reason.startswith('batch_stats/BatchNorm_0/')
+  assert part.needed and part.needed > 1e-3 and part.worst[0].kind == 'value'
+
+
+def test_lost_bias_is_named(checker):
+  part = check(checker, 'lost_bias').parts[0]
+  assert 'params/out/bias' in part.reason
+
+
+def test_tolerance_decides_between_close_and_differs(checker):
+  part = next(part for part in check(checker, 'epsilon').parts if part.name == 'eval')
+  loose = next(part for part in check(checker, 'epsilon', tolerance=part.needed).parts if part.name == 'eval')
+  assert (part.verdict, loose.verdict) == ('differs', 'close')
+
+
+def test_workers_are_reused(checker):
+  check(checker, 'equal')
+  before = dict(checker._workers)
+  check(checker, 'lost_relu')
+  assert checker._workers == before
