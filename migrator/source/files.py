@@ -1,0 +1,137 @@
+"""Finding the Python files of a repository and reading them; what cannot be read becomes a finding."""
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from migrator.report.findings import Finding
+
+SKIPPED_FOLDERS = frozenset({'build', 'node_modules', 'site-packages', '__pycache__', 'venv'})
+_WORD = re.compile(rb'[A-Za-z_]\w*')
+
+
+@dataclasses.dataclass(eq=False)
+class SourceFile:
+  """One Python file on disk, not parsed yet.
+
+  path: absolute path; relative: posix path below the root; name: dotted module name;
+  selected: among the paths the user gave (others are only read to follow imports).
+  """
+
+  path: Path
+  relative: str
+  name: str
+  selected: bool = True
+
+  @functools.cached_property
+  def data(self) -> bytes:
+    return self.path.read_bytes()
+
+  @functools.cached_property
+  def words(self) -> frozenset[bytes]:
+    return frozenset(_WORD.findall(self.data))
+
+  @property
+  def is_package(self) -> bool:
+    return self.path.name == '__init__.py'
+
+
+@dataclasses.dataclass(frozen=True)
+class Parsed:
+  """The text and the tree of one file; newline is the one most lines end with."""
+
+  text: str
+  tree: ast.Module
+  newline: str
+
+
+def python_files(path: Path) -> Iterator[Path]:
+  """Yields the Python files in the folder `path`, sorted, without hidden and generated folders."""
+  for folder, folders, files in os.walk(path):
+    folders[:] = sorted(name for name in folders if not _skipped(Path(folder, name)))
+    yield from (Path(folder, name) for name in sorted(files) if name.endswith('.py'))
+
+
+def _skipped(folder: Path) -> bool:
+  name = folder.name
+  return name.startswith('.') or name in SKIPPED_FOLDERS or (folder / 'pyvenv.cfg').exists()
+
+
+def find_files(paths: Sequence[Path], root: Path) -> tuple[list[SourceFile], list[Finding]]:
+  """Finds the Python files in `paths`.
+
+  Args:
+    paths: files or folders below `root`.
+    root: folder that module names are relative to.
+  Returns:
+    the files sorted by relative path, each once, and what could not be taken.
+  """
+  found: dict[str, SourceFile] = {}
+  errors: list[Finding] = []
+  for path in sorted({Path(os.path.abspath(path)) for path in paths}):
+    problem = _problem(path, root)
+    if problem is not None:
+      errors.append(problem)
+      continue
+    for file in [path] if path.is_file() else python_files(path):
+      source = source_file(file, root)
+      found[source.relative] = source
+  return [found[relative] for relative in sorted(found)], errors
+
+
+def _problem(path: Path, root: Path) -> Finding | None:
+  """Returns why `path` cannot be read, or None."""
+  if not path.is_relative_to(root):
+    return Finding(path.name, 0, 'outside-root', f'{path.name} is not below the root folder; '
+                   'give a root that contains every path.', 'error')
+  relative = path.relative_to(root).as_posix()
+  if not path.exists():
+    return Finding(relative, 0, 'missing-path', f'{relative} does not exist; correct the path.', 'error')
+  if path.is_file() and path.suffix != '.py':
+    return Finding(relative, 0, 'not-python', f'{relative} is not a .py file; give Python files or folders.', 'error')
+  return None
+
+
+def source_file(path: Path, root: Path, selected: bool = True) -> SourceFile:
+  """Names the file `path` below `root`: 'zoo/mlp.py' is 'zoo.mlp', 'zoo/__init__.py' is 'zoo'."""
+  relative = path.relative_to(root)
+  parts = [*package_prefix(root), *relative.with_suffix('').parts]
+  if parts[-1] == '__init__':
+    parts.pop()
+  return SourceFile(path, relative.as_posix(), '.'.join(parts), selected)
+
+
+def package_prefix(root: Path) -> tuple[str, ...]:
+  """Returns what module names start with: the root's own name if the root is itself a package."""
+  return (root.name,) if (root / '__init__.py').exists() else ()
+
+
+def parse(file: SourceFile) -> Parsed | Finding:
+  """Reads and parses `file`; a file that cannot be read becomes a finding with its line."""
+  try:
+    text = file.data.decode('utf-8')
+  except OSError as error:
+    return Finding(file.relative, 0, 'unreadable-file', f'cannot be opened: {error.strerror}; check its rights.', 'error')
+  except UnicodeDecodeError as error:
+    line = file.data.count(b'\n', 0, error.start) + 1
+    return Finding(file.relative, line, 'not-utf8', 'is not UTF-8; save the file as UTF-8 and run again.', 'error')
+  try:
+    tree = ast.parse(text.removeprefix('\ufeff'))
+  except SyntaxError as error:
+    return Finding(file.relative, error.lineno or 0, 'syntax-error',
+                   f'does not parse: {error.msg}; correct it, or leave the file out.', 'error')
+  except (RecursionError, MemoryError):
+    return Finding(file.relative, 0, 'too-deep', 'is nested too deeply to parse; split the long expression.', 'error')
+  except ValueError as error:
+    return Finding(file.relative, 0, 'syntax-error', f'does not parse: {error}; remove what is no text.', 'error')
+  return Parsed(text, tree, _newline(text))
+
+
+def _newline(text: str) -> str:
+  windows = text.count('\r\n')
+  return '\r\n' if windows > text.count('\n') - windows else '\n'

@@ -1,0 +1,159 @@
+"""A repository as the codemod sees it: modules, names and classes."""
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+
+from migrator.report.findings import Finding
+from migrator.source.bindings import Function
+from migrator.source.classes import SourceClass
+from migrator.source.files import find_files, parse
+from migrator.source.index import FileIndex
+from migrator.source.modules import SourceModule, module_from
+from migrator.source.names import Resolver, dotted
+from migrator.source.relevance import relevant_modules
+from migrator.source.suspicion import suspicious_classes
+
+
+def read_project(paths: Sequence[Path], root: Path) -> Project:
+  """Reads the Linen code in `paths`, and what it needs of the rest of the repository.
+
+  Args:
+    paths: Python files, or folders to search for them.
+    root: folder that dotted module names are relative to.
+  Returns:
+    the project; files that cannot be read are in its `errors`.
+  """
+  root = Path(root).absolute()
+  files, errors = find_files(paths, root)
+  project = Project(FileIndex(files, root), errors)
+  project.select(relevant_modules(project))
+  return project
+
+
+class Project:
+  """The modules and classes of a repository, by name.
+
+  root: folder that module names are relative to.
+  modules: the modules that use Linen or their classes, and the project modules those import.
+  classes: every class of `modules`, 'package.module:Class' -> SourceClass.
+  errors: files that could not be read.
+  suspicious: classes with a base that cannot be followed, in modules that use Linen.
+
+  Other modules are read when asked for (`module`, `find_class`, `function`, `assignment`); `modules` and `classes`
+  stay as they were after reading.
+  """
+
+  def __init__(self, index: FileIndex, errors: Sequence[Finding] = ()):
+    self.root = index.root
+    self.index = index
+    self.modules: dict[str, SourceModule] = {}
+    self.classes: dict[str, SourceClass] = {}
+    self.suspicious: list[Finding] = []
+    self._errors = set(errors)
+    self._loaded: dict[str, SourceModule | None] = {}
+    self._classes: dict[str, SourceClass] = {}
+    self._resolver = Resolver(self)
+
+  @property
+  def errors(self) -> list[Finding]:
+    return sorted(self._errors | set(self.index.errors))
+
+  def select(self, names: Sequence[str]) -> None:
+    """Makes the modules `names` the ones listed in `modules` and `classes`."""
+    self.modules = {name: self._loaded[name] for name in sorted(names)}
+    listed = [item for item in self._classes.values() if item.module.name in self.modules]
+    self.classes = {item.name: item for item in sorted(listed, key=lambda item: item.name)}
+    self.suspicious = suspicious_classes(self)
+
+  def resolve(self, module: SourceModule, text: str | None, scope: ast.AST | None = None) -> str | None:
+    """Returns what a dotted name means.
+
+    Args:
+      module: where it is written.
+      text: the name, such as 'nn.Dense'; None and other texts resolve to None.
+      scope: the function or class statement it is written in, if any.
+    Returns:
+      'flax.linen.Dense' for things outside the project (published spelling, 'builtins.len' for builtins),
+      'package.module:Name' for things defined in the project, 'package.module' for its modules; None if unknown.
+    """
+    if not text or not all(part.isidentifier() for part in text.split('.')):
+      return None
+    entity = self._resolver.resolve(module, text, module.scope_of(scope))
+    return None if entity is None else entity.text
+
+  def resolve_node(self, module: SourceModule, node: ast.AST | None, scope: ast.AST | None = None) -> str | None:
+    """As `resolve`, for a name or attribute expression; None for any other expression."""
+    return self.resolve(module, dotted(node), scope)
+
+  def module_of(self, path: Path) -> SourceModule | None:
+    """Returns the module read from the file `path`, or None."""
+    path = Path(path).absolute()
+    return next((module for module in self._loaded.values() if module is not None and module.path == path), None)
+
+  def find_module(self, name: str, importer: SourceModule | None = None) -> str | None:
+    """Returns the project's name of the module or package that `importer` imports as `name`, or None."""
+    return self.index.find(name, importer.package if importer is not None else None)
+
+  def may_define(self, module: str, name: str) -> bool:
+    """Returns whether the file of `module` mentions `name` or star-imports; asked before reading it."""
+    file = self.index.files.get(module)
+    return file is not None and (name.encode() in file.words or b'import *' in file.data)
+
+  def module(self, name: str) -> SourceModule | None:
+    """Returns the module called `name`, read on demand; None when it is no file of the project or unreadable."""
+    if name not in self._loaded:
+      self._loaded[name] = self._read(name)
+    return self._loaded[name]
+
+  def _read(self, name: str) -> SourceModule | None:
+    file = self.index.files.get(name)
+    if file is None:
+      return None
+    parsed = parse(file)
+    if isinstance(parsed, Finding):
+      self._errors.add(parsed)
+      return None
+    module = module_from(file, parsed)
+    try:
+      names = module.class_names
+    except RecursionError:
+      self._errors.add(Finding(file.relative, 0, 'too-deep', 'is nested too deeply to read; split it.', 'error'))
+      return None
+    for node, path in names.items():
+      found = SourceClass(f'{name}:{path}', module, node, '<locals>' in path, self)
+      self._classes[found.name] = found
+    return module
+
+  def find_class(self, name: str | None) -> SourceClass | None:
+    """Returns the class 'package.module:Class', its module read on demand; inner classes may be inherited."""
+    if name is None or ':' not in name or self.module(name.partition(':')[0]) is None:
+      return None
+    found = self._classes.get(name)
+    outer, _, inner = name.rpartition('.')
+    if found is not None or ':' not in outer:
+      return found
+    owner = self.find_class(outer)
+    inherited = (self._classes.get(f'{item.name}.{inner}') for item in (() if owner is None else owner.mro))
+    return next((item for item in inherited if item is not None), None)
+
+  def classes_in(self, module: SourceModule) -> list[SourceClass]:
+    """Returns the classes of one module in source order."""
+    return [self._classes[f'{module.name}:{path}'] for path in module.class_names.values()]
+
+  def function(self, name: str | None) -> tuple[SourceModule, Function] | None:
+    """Returns the module and the statement of the module-level function 'package.module:name', or None."""
+    return self._member(name, 'functions')
+
+  def assignment(self, name: str | None) -> tuple[SourceModule, ast.expr] | None:
+    """Returns the module and the value of the module-level assignment 'package.module:NAME', or None."""
+    return self._member(name, 'assignments')
+
+  def _member(self, name: str | None, kind: str) -> tuple[SourceModule, ast.AST] | None:
+    if name is None or ':' not in name:
+      return None
+    place, _, path = name.partition(':')
+    module = self.module(place)
+    node = None if module is None else getattr(module, kind).get(path)
+    return None if node is None else (module, node)
