@@ -82,9 +82,10 @@ def contents(folder):
 # ---- help, version, completion
 
 
-@pytest.mark.parametrize('words', [['--help'], ['--version'], [], ['migrate', '--help'], ['convert', '--help'],
-                                   ['check', '--help'], ['rules', '--help'], ['completion', 'bash'],
-                                   ['migrate', 'no/such/path'], ['migrate']])
+@pytest.mark.parametrize('words', [
+    ['--help'], ['--version'], [], ['migrate', '--help'], ['convert', '--help'], ['check', '--help'],
+    ['rules', '--help'], ['completion', 'bash'], ['migrate', 'no/such/path'], ['migrate'],
+])
 def test_answers_without_loading_anything_heavy(words):
   code = ('import sys, runpy\n'
           f'sys.argv = ["linen2nnx", *{words!r}]\n'
@@ -118,9 +119,9 @@ def test_completion_names_the_command(run, shell):
 
 
 def test_completion_completes_commands():
-  environment = {**os.environ, '_LINEN2NNX_COMPLETE': 'bash_complete', 'COMP_WORDS': 'linen2nnx ch', 'COMP_CWORD': '1'}
+  asked = {'_LINEN2NNX_COMPLETE': 'bash_complete', 'COMP_WORDS': 'linen2nnx ch', 'COMP_CWORD': '1'}
   done = subprocess.run([sys.executable, '-c', 'from migrator.cli import main; main()'], cwd=ROOT,
-                        env=environment, capture_output=True, text=True, check=False)
+                        env={**os.environ, **asked}, capture_output=True, text=True, check=False)
   assert 'check' in done.stdout and 'rules' not in done.stdout
 
 
@@ -167,9 +168,10 @@ def test_settings_are_read_and_checked(tmp_path):
   assert read_settings(tmp_path).names == 'idiomatic'
   file.write_text('[tool.linen2nnx]\nnames = "linen"\njobs = 3\ncases = "cases.py"\n')
   assert (read_settings(tmp_path).names, read_settings(tmp_path).jobs) == ('linen', 3)
-  for text, message in [('names = "x"', 'choose one of idiomatic, linen'), ('nmes = "x"', 'nmes is no setting'),
-                        ('jobs = true', 'whole number'), ('jobs = 0', 'whole number'), ('names = ', 'TOML'),
-                        ('manifest = 3', 'file name'), ('cases = 3', 'tables')]:
+  wrong = {'names = "x"': 'choose one of idiomatic, linen', 'nmes = "x"': 'nmes is no setting',
+           'jobs = true': 'whole number', 'jobs = 0': 'whole number', 'names = ': 'TOML',
+           'manifest = 3': 'file name', 'cases = 3': 'tables'}
+  for text, message in wrong.items():
     file.write_text(f'[tool.linen2nnx]\n{text}\n')
     with pytest.raises(Failure, match=re.escape(message)):
       read_settings(tmp_path)
@@ -263,8 +265,8 @@ def test_a_file_that_cannot_be_parsed_stops_the_write(run, repository):
 
 
 def test_dirty_tree_is_refused_unless_allowed(failing, run, repository):
-  for words in (['init', '-q'], ['add', '.'], ['-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'x']):
-    subprocess.run(['git', '-C', repository, *words], check=True)
+  for words in (['init', '-q'], ['add', '.'], ['commit', '-qm', 'x']):
+    subprocess.run(['git', '-C', repository, '-c', 'user.name=a', '-c', 'user.email=a@b', *words], check=True)
   (repository / 'zoo/plain.py').write_text('changed = 1\n')
   before = contents(repository)
   assert 'zoo/plain.py: not committed in git' in failing('migrate', repository / 'zoo', '--write')
