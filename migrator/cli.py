@@ -22,7 +22,7 @@ CLEAN, FINDINGS, FAILURE = 0, 1, 2
 # Name -> the line that `linen2nnx --help` shows; the module is `migrator.commands.<name>`.
 COMMANDS = {
   'migrate': 'Rewrite Linen source files to NNX (shows a diff; --write applies it).',
-  'convert': 'Convert a Linen checkpoint to NNX, or back, with the manifest.',
+  'convert': 'Convert a Linen checkpoint to NNX with the manifest.',
   'check': 'Prove that the NNX code computes what the Linen code computed.',
   'rules': 'List what is known of each Linen layer and function.',
   'completion': 'Print the set-up for completion in bash, zsh or fish.',

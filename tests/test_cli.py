@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from flax import serialization
 
 from migrator import __version__
 from migrator.cli import COMMANDS, describe, main
 from migrator.config import read_settings
 from migrator.failure import Failure
+from migrator.manifest import ClassMap, Manifest, SizeArgument, Submodule
 from migrator.roots import Roots, find_roots
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -318,36 +321,96 @@ def test_settings_of_the_project_apply_and_the_command_line_wins(run, repository
   assert 'self.linear1' in run('migrate', repository / 'zoo', '--names', 'idiomatic')[1]
 
 
-# ---- check and convert, over what migrate wrote
+# ---- check and convert, on a pair written by hand
+
+NNX = '''\
+from flax import nnx
+
+
+class Mlp(nnx.Module):
+
+  def __init__(self, features: int, *, in_features: int, rngs: nnx.Rngs):
+    self.linear1 = nnx.Linear(in_features, features, rngs=rngs)
+    self.linear2 = nnx.Linear(features, 3, rngs=rngs)
+
+  def __call__(self, x):
+    return self.linear2(nnx.relu(self.linear1(x)))
+'''
+DENSE = 'flax.linen.Dense'
+MANIFEST = Manifest({'zoo.mlp:Mlp': ClassMap(
+    'zoo.mlp:Mlp', 'zoo/mlp.py', 5, 'native', ('features',),
+    arguments=(SizeArgument('in_features', '__call__', 'x', -1, False),),
+    members=(Submodule(None, 'Dense', ('linear1',), DENSE), Submodule(None, 'Dense', ('linear2',), DENSE)))})
 
 
 @pytest.fixture
-def ported(run, repository):
-  """A Linen tree, the migrated tree beside it, and one case."""
-  out = repository / 'ported'
-  assert run('migrate', repository / 'zoo', '--out', out)[0] == 0
+def pair(repository):
+  """The Linen repository, an NNX tree in `ported`, the manifest and one case."""
+  (repository / 'ported/zoo').mkdir(parents=True)
+  (repository / 'ported/zoo/mlp.py').write_text(NNX)
+  (repository / 'manifest.json').write_text(MANIFEST.to_json())
   (repository / 'cases.toml').write_text(
       '[[cases]]\nname = "mlp"\nmodel = "zoo.mlp:Mlp"\narguments = { features = 4 }\ninputs = ["f32[2,5]"]\n')
   return repository
 
 
-def check_words(ported):
-  return ['check', '--linen-root', ported, '--nnx-root', ported / 'ported', '--cases', ported / 'cases.toml',
-          '--manifest', ported / 'ported' / 'linen2nnx-manifest.json']
+def check_words(pair):
+  return ['check', '--linen-root', pair, '--nnx-root', pair / 'ported', '--cases', pair / 'cases.toml',
+          '--manifest', pair / 'manifest.json']
 
 
-def test_check_passes_on_a_migrated_tree_and_sees_a_changed_one(run, failing, ported):
-  words = check_words(ported)
-  code, out, err = run(*words, '--json', ported / 'check.json')
+def test_check_passes_on_an_equal_pair(run, failing, pair):
+  words = check_words(pair)
+  code, out, err = run(*words, '--json', pair / 'check.json')
   assert code == 0, out + err
-  assert '1 of 1 cases equal' in out and json.loads((ported / 'check.json').read_text())['exit_code'] == 0
+  assert '1 of 1 cases equal' in out and json.loads((pair / 'check.json').read_text())['exit_code'] == 0
   assert 'no case other; there are: mlp' in failing(*words, 'other')
-  file = ported / 'ported/zoo/mlp.py'
-  file.write_text(file.read_text().replace('nn.relu', 'nnx.relu').replace('nnx.relu', 'nnx.gelu'))
-  code, out, _ = run(*words)
+
+
+def test_check_sees_another_activation(run, pair):
+  (pair / 'ported/zoo/mlp.py').write_text(NNX.replace('nnx.relu', 'nnx.gelu'))
+  code, out, _ = run(*check_words(pair), 'mlp')
   assert code == 1 and 'differs' in out and '0 of 1 cases equal' in out
 
 
 def test_check_without_a_manifest_says_where_it_looked(failing, repository):
   message = failing('check', '--linen-root', repository, '--nnx-root', repository)
   assert 'linen2nnx-manifest.json: no manifest there' in message
+
+
+@pytest.fixture
+def checkpoint(pair):
+  arrays = {'params': {'Dense_0': {'kernel': np.ones((5, 4), 'f4'), 'bias': np.zeros(4, 'f4')},
+                       'Dense_1': {'kernel': np.full((4, 3), 2, 'f4'), 'bias': np.ones(3, 'f4')}}}
+  file = pair / 'linen.msgpack'
+  file.write_bytes(serialization.msgpack_serialize(arrays))
+  return file
+
+
+def test_convert_renames_every_array(run, pair, checkpoint):
+  code, out, err = run('convert', checkpoint, pair / 'nnx.msgpack', '--manifest', pair / 'manifest.json')
+  assert code == 0, err
+  assert '4 arrays' in out and 'not compared with a model' in out and 'Restore it with:' in out
+  tree = serialization.msgpack_restore((pair / 'nnx.msgpack').read_bytes())
+  assert set(tree) == {'linear1', 'linear2'} and np.all(tree['linear2']['kernel'] == 2)
+
+
+def test_convert_compares_with_the_model(run, failing, pair, checkpoint):
+  words = ['convert', checkpoint, pair / 'nnx.msgpack', '--manifest', pair / 'manifest.json',
+           '--model', 'zoo.mlp:Mlp', '--nnx-root', pair / 'ported', '--arguments']
+  assert 'linear1' in failing(*words, '{"features": 7, "in_features": 5}')
+  assert 'no JSON' in failing(*words, '{features')
+  assert not (pair / 'nnx.msgpack').exists()
+  code, out, err = run(*words, '{"features": 4, "in_features": 5}')
+  assert code == 0 and 'compared with the model' in out, err
+
+
+def test_convert_failures_are_one_line_and_write_nothing(failing, pair, checkpoint):
+  target, manifest = pair / 'nnx.msgpack', pair / 'manifest.json'
+  (pair / 'bad.msgpack').write_bytes(b'not a checkpoint')
+  assert 'bad.msgpack' in failing('convert', pair / 'bad.msgpack', target, '--manifest', manifest)
+  assert 'no such file' in failing('convert', pair / 'none', target, '--manifest', manifest)
+  words = ('convert', checkpoint, target, '--manifest', manifest)
+  assert 'zoo.mlp:Other' in failing(*words, '--class', 'zoo.mlp:Other')
+  assert 'no manifest there' in failing('convert', checkpoint, target, '--manifest', pair / 'none.json')
+  assert not target.exists()

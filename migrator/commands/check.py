@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from migrator.commands.options import PATH, load_manifest, manifest_at
+from migrator.commands.options import PATH, load_manifest, manifest_at, source_root
 from migrator.config import read_settings
 from migrator.failure import Failure
 from migrator.roots import existing, find_roots
@@ -62,7 +62,7 @@ def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | No
   settings = read_settings(project)
   found = load_manifest(manifest_at(project, manifest, settings))
   report = _checked(_chosen(cases or project / 'pyproject.toml', names), found, linen_root,
-                    nnx_root or _source_root(project, found), base)
+                    nnx_root or source_root(project, found), base)
   if json_file is not None:
     from migrator.codemod.write import write_files
 
@@ -90,12 +90,6 @@ def _chosen(file: Path, names: tuple[str, ...]) -> list[Case]:
   if unknown is not None:
     raise Failure(f'{file}: no case {unknown}; there are: {", ".join(known)}')
   return [known[name] for name in names] or cases
-
-
-def _source_root(project: Path, manifest: Manifest) -> Path:
-  """The folder the manifest's file names are relative to."""
-  source = project / 'src'
-  return source if any((source / entry.file).is_file() for entry in manifest.classes.values()) else project
 
 
 def _lines(report: CheckReport) -> Iterator[str]:

@@ -37,3 +37,9 @@ def load_manifest(file: Path) -> Manifest:
                   '--manifest FILE names another') from error
   except (ManifestError, UnicodeDecodeError) as error:
     raise Failure(f'{file}: {error}') from error
+
+
+def source_root(project: Path, manifest: Manifest) -> Path:
+  """Returns the folder that the manifest's file names are relative to: the project's `src`, or itself."""
+  source = project / 'src'
+  return source if any((source / entry.file).is_file() for entry in manifest.classes.values()) else project
