@@ -100,8 +100,8 @@ def from_json(table: Any, where: str) -> Case:
   missing = [name for name in ('name', 'model') if name not in table]
   if missing:
     raise CaseError(f'{named}: {missing[0]} is missing; allowed: {_FIELDS[missing[0]][1]}')
-  values = {name: None if name in ('eval', 'train') and value is False else value
-            for name, value in table.items()}
+  values: dict[str, Any] = {name: None if name in ('eval', 'train') and value is False else value
+                            for name, value in table.items()}
   return Case(**values)
 
 

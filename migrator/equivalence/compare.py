@@ -46,8 +46,9 @@ def compare_trees(name: str, linen: Tree, nnx: Tree, tolerance: float = 1e-5, *,
     return PartResult(name, verdicts.NOT_COMPARED, reason, len(leaves), notes=tuple(words))
   worst = tuple(sorted(bad, key=_severity)[:WORST])
   return PartResult(
-    name, verdict, _reason(bad, worst, verdict), len(leaves), max((leaf.max_abs for leaf in leaves), default=0.0),
-    max((leaf.max_ulp for leaf in leaves), default=0), needed, worst, tuple(words))
+    name, verdict, _reason(bad, worst, verdict), len(leaves),
+    max((leaf.max_abs for leaf in leaves), default=0.0), max((leaf.max_ulp for leaf in leaves), default=0),
+    needed, worst, tuple(words))
 
 
 def is_vacuous(path: Path, array: np.ndarray) -> bool:
@@ -64,9 +65,11 @@ def is_vacuous(path: Path, array: np.ndarray) -> bool:
 def _leaf(path: Path, linen: np.ndarray | None, nnx: np.ndarray | None, least: float) -> LeafResult:
   text = '/'.join(path)
   if linen is None and nnx is not None:
-    return LeafResult(text, 'unexpected', f'only NNX has it, {nnx.dtype}{list(nnx.shape)}', math.inf, math.inf)
+    detail = f'only NNX has it, {nnx.dtype}{list(nnx.shape)}'
+    return LeafResult(text, 'unexpected', detail, math.inf, math.inf)
   if nnx is None and linen is not None:
-    return LeafResult(text, 'missing', f'only Linen has it, {linen.dtype}{list(linen.shape)}', math.inf, math.inf)
+    detail = f'only Linen has it, {linen.dtype}{list(linen.shape)}'
+    return LeafResult(text, 'missing', detail, math.inf, math.inf)
   assert linen is not None and nnx is not None
   return compare_leaf(text, linen, nnx, least)
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def ulp_distance(linen: np.ndarray, nnx: np.ndarray) -> np.ndarray:
 
 def _ordered(array: np.ndarray) -> np.ndarray:
   """Maps floats to unsigned integers in the same order; both zeros become the same one."""
-  kind = _UNSIGNED[array.dtype.itemsize]
+  kind: Any = _UNSIGNED[array.dtype.itemsize]
   bits = np.ascontiguousarray(array).view(kind)
   sign = kind(1 << (8 * array.dtype.itemsize - 1))
   magnitude = bits & ~sign
@@ -69,7 +70,8 @@ def _wide(array: np.ndarray) -> np.ndarray:
 def _whole_numbers(path: str, linen: np.ndarray, nnx: np.ndarray) -> LeafResult:
   different = linen != nnx
   where = tuple(int(i) for i in np.argwhere(different)[0])
-  detail = f'{int(different.sum())} of {linen.size} values differ, {linen[where]} and {nnx[where]} at {list(where)}'
+  detail = (f'{int(different.sum())} of {linen.size} values differ, '
+            f'{linen[where]} and {nnx[where]} at {list(where)}')
   largest = float(np.abs(_wide(linen) - _wide(nnx)).max())
   return LeafResult(path, 'value', detail, largest, math.inf, 0, where)
 

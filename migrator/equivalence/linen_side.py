@@ -24,6 +24,7 @@ from migrator.equivalence.models import (
   library_names,
   projection,
   value_of,
+  words_of,
 )
 from migrator.equivalence.protocol import Message, in_group
 
@@ -71,8 +72,9 @@ class LinenSide:
     log = self._watch(ready, mode) if keys == 'recorded' and ready.case.rngs else KeyLog()
     kept = {name: tree for name, tree in ready.variables.items() if name != 'params'}
     draws = log.draws()
+    keys_drawn = {(str(k),): data for k, data in enumerate(draws.values())}
     arrays = {**in_group('output', arrays_of(output)), **in_group('state', arrays_of({**kept, **state})),
-              **{('keys', str(k)): data for k, data in enumerate(draws.values())}}
+              **in_group('keys', keys_drawn)}
     body = {'draws': [[list(path), stream] for path, stream in draws],
             'irregular': ['/'.join(path) for path, _ in log.irregular()]}
     return Message(body, arrays)
@@ -156,5 +158,4 @@ class LinenSide:
 def _filled(path: Any, leaf: Any) -> Any:
   if not jnp.issubdtype(leaf.dtype, jnp.inexact):
     return leaf
-  words = tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
-  return jnp.asarray(random_value(words, leaf.shape, np.dtype(leaf.dtype)))
+  return jnp.asarray(random_value(words_of(path), leaf.shape, np.dtype(leaf.dtype)))

@@ -1,11 +1,10 @@
-"""What both workers share: finding the class, making the call inputs, reading trees, projecting to a scalar."""
+"""What both workers share: the class, the call inputs, trees as arrays by path, a scalar loss."""
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
 import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,8 @@ class CallInputs:
     args = tuple(_input(case.name, f'inputs[{k}]', spec, names) for k, spec in enumerate(case.inputs))
     keywords = {key: _input(case.name, f'keywords.{key}', spec, names) for key, spec in case.keywords.items()}
     leaves, structure = jax.tree.flatten((args, keywords))
-    places = tuple(k for k, leaf in enumerate(leaves) if isinstance(leaf, np.ndarray | jax.Array | np.generic))
+    places = tuple(k for k, leaf in enumerate(leaves)
+                   if isinstance(leaf, np.ndarray | jax.Array | np.generic))
     return cls(tuple(leaves[k] for k in places), places, tuple(leaves), structure)
 
   def rebuild(self, arrays: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -117,8 +117,13 @@ def _input(case: str, where: str, text: str, names: dict[str, Any]) -> Any:
 def arrays_of(tree: Any) -> dict[ArrayPath, np.ndarray]:
   """Returns the arrays of a tree by path; random keys as their data, gradients of whole numbers left out."""
   leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-  named = {tuple(jax.tree_util.keystr((key,), simple=True) for key in path): _plain(leaf) for path, leaf in leaves}
+  named = {words_of(path): _plain(leaf) for path, leaf in leaves}
   return {path: array for path, array in named.items() if array.dtype != jax.dtypes.float0}
+
+
+def words_of(path: Any) -> ArrayPath:
+  """Returns a path of jax.tree_util as texts."""
+  return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
 
 
 def _plain(leaf: Any) -> np.ndarray:
@@ -147,8 +152,7 @@ def projection(output: Any) -> jax.Array:
   for path, leaf in jax.tree_util.tree_flatten_with_path(output)[0]:
     if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
       continue
-    words = tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
-    weights = generator('projection', *words).standard_normal(jnp.shape(leaf)).astype(np.float32)
+    weights = generator('projection', *words_of(path)).standard_normal(jnp.shape(leaf)).astype(np.float32)
     term = jnp.sum(jnp.real(leaf).astype(jnp.float32) * weights)
     total = term if total is None else total + term
   if total is None:
@@ -159,5 +163,5 @@ def projection(output: Any) -> jax.Array:
 def library_names() -> dict[str, Any]:
   """Returns the names every expression of a case may use."""
   import flax
-  return {'jax': jax, 'jnp': jnp, 'np': np, 'flax': flax, 'functools': functools, 'partial': functools.partial,
-          'sys': sys}
+  return {'jax': jax, 'jnp': jnp, 'np': np, 'flax': flax, 'functools': functools,
+          'partial': functools.partial}

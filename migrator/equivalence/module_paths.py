@@ -39,7 +39,8 @@ class _Scope:
 
   def __init__(self, linen: LinenPath, nnx: NnxPath, node: Any, manifest: Manifest, known: set[LinenPath],
                found: dict[LinenPath, NnxPath]):
-    self.linen, self.nnx, self.node, self.manifest, self.known, self.found = linen, nnx, node, manifest, known, found
+    self.linen, self.nnx, self.node = linen, nnx, node
+    self.manifest, self.known, self.found = manifest, known, found
     self.numbers: Counter[str] = Counter()
     self.positions: Counter[tuple[str, ...]] = Counter()
     self.templates: Counter[str] = Counter()

@@ -33,7 +33,9 @@ def build(kind: type, case: Case, entry: ClassMap, inputs: CallInputs,
   for argument in entry.arguments:
     if argument.name not in given:
       given[argument.name] = _size(kind, case, argument, inputs)
-  if 'rngs' in inspect.signature(kind.__init__).parameters:
+  # The class itself shows the signature of its metaclass.
+  constructor: Any = inspect.getattr_static(kind, '__init__')
+  if 'rngs' in inspect.signature(constructor).parameters:
     # A default stream too: constructors fork streams that only training draws from.
     streams = {name: k + 1 for k, name in enumerate(case.rngs)}
     given['rngs'] = nnx.Rngs(0, **{'params': 0, **streams})
@@ -50,13 +52,14 @@ def _size(kind: type, case: Case, argument: SizeArgument, inputs: CallInputs) ->
     bound = inspect.signature(method).bind_partial(None, *args, **keywords)
   except TypeError as error:
     raise RequestError(f'{where}: the inputs of the case do not fit {argument.method}: {error}') from None
-  array = bound.arguments.get(argument.argument)
+  array: Any = bound.arguments.get(argument.argument)
   if array is None and argument.optional:
     return None
   if not hasattr(array, 'shape'):
-    raise RequestError(f'{where} is read from call argument {argument.argument}, which the case does not give '
-                       'as an array; add it to inputs, keywords, or set the size in nnx_arguments')
-  return tuple(array.shape) if argument.axis is None else array.shape[argument.axis]
+    raise RequestError(f'{where} is read from call argument {argument.argument}, which the case gives as no '
+                       'array; add it to inputs or keywords, or set the size in nnx_arguments')
+  shape = tuple(array.shape)
+  return shape if argument.axis is None else shape[argument.axis]
 
 
 def call_method(model: nnx.Module, method: str, flags: dict[str, Any], inputs: CallInputs,

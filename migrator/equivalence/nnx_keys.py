@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,8 @@ class ConstantStream(nnx.RngStream):
     return self.key[...]
 
 
-def replay(model: nnx.Module, draws: Mapping[Draw, np.ndarray], paths: Mapping[LinenPath, NnxPath]) -> list[str]:
+def replay(model: nnx.Module, draws: Mapping[Draw, np.ndarray],
+           paths: Mapping[LinenPath, NnxPath]) -> list[str]:
   """Replaces the model's streams by ones that hand out Linen's keys.
 
   Args:
@@ -54,7 +55,7 @@ def replay(model: nnx.Module, draws: Mapping[Draw, np.ndarray], paths: Mapping[L
     Why the keys cannot be aligned, one sentence for each draw without a stream; empty when they can.
   """
   wanted = {(paths[path], stream): (path, keys) for (path, stream), keys in draws.items() if path in paths}
-  problems = [f'the NNX counterpart of Linen module {"/".join(path) or "(root)"} is not known from the manifest'
+  problems = [f'the NNX counterpart of Linen module {"/".join(path) or "(root)"} is not in the manifest'
               for path, _ in draws if path not in paths]
   # A stream object shared by several modules shows at its first place only, until that is replaced.
   while (fits := [place for place in own_streams(model) if (place[0], place[3].tag) in wanted]):
@@ -64,7 +65,7 @@ def replay(model: nnx.Module, draws: Mapping[Draw, np.ndarray], paths: Mapping[L
       if keys is not None:
         setattr(holder, name, ReplayStream.of_keys(keys, stream.tag))
       elif data is not None:
-        problems.append(f'Linen module {"/".join(path)} draws another number of keys than the NNX stack holds')
+        problems.append(f'Linen module {"/".join(path)} draws no multiple of the size of the NNX stack')
   return problems + [f'Linen module {"/".join(path) or "(root)"} draws from {stream!r}, its NNX counterpart '
                      f'{"/".join(map(str, owner)) or "(root)"} keeps no such stream'
                      for (owner, stream), (path, _) in wanted.items()]
@@ -78,7 +79,7 @@ def make_constant(model: nnx.Module, key: jax.Array) -> None:
 
 
 def misdrawn(before: nnx.Module, after: nnx.Module) -> list[str]:
-  """Returns the streams that did not hand out exactly the keys Linen drew; both models have the same streams."""
+  """Returns the streams that did not hand out exactly Linen's keys; both models have the same streams."""
   counts = {path: stream.count.get_value() for path, stream in _streams(before)}
   problems = []
   for path, stream in _streams(after):
@@ -105,7 +106,8 @@ def own_streams(model: nnx.Module) -> Iterator[tuple[NnxPath, Any, str, nnx.RngS
 
 
 def _streams(model: nnx.Module) -> list[tuple[NnxPath, nnx.RngStream]]:
-  return [(path, node) for path, node in nnx.iter_graph(model) if isinstance(node, nnx.RngStream)]
+  return [(cast(NnxPath, path), node) for path, node in nnx.iter_graph(model)
+          if isinstance(node, nnx.RngStream)]
 
 
 def _shaped(data: np.ndarray, stack: tuple[int, ...]) -> jax.Array | None:

@@ -1,4 +1,4 @@
-"""The NNX half of a check: the model built from the manifest, loaded with Linen's variables, run the same way."""
+"""The NNX half of a check: built as the manifest says, loaded with Linen's variables, run the same way."""
 from __future__ import annotations
 
 import dataclasses
@@ -102,7 +102,8 @@ class NnxSide:
 
     take = nnx.jit(nnx.grad(loss, argnums=(nnx.DiffState(0, nnx.Param), 1), allow_int=True))
     by_params, by_inputs = take(model, [ready.inputs.arrays[k] for k in ready.inputs.floats()])
-    arrays = {**in_group('params', ready.weights.to_linen(by_params)), **in_group('inputs', arrays_of(by_inputs))}
+    arrays = {**in_group('params', ready.weights.to_linen(by_params)),
+              **in_group('inputs', arrays_of(by_inputs))}
     return Message({'unaligned': [], 'notes': notes + words}, arrays)
 
   def _ready(self) -> Prepared:

@@ -20,7 +20,7 @@ Tree = dict[Path, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-  """How random keys are made equal: 'recorded' (Linen's own keys replayed) or 'constant', with the words to say."""
+  """How random keys are made equal: 'recorded' (Linen's own, replayed) or 'constant'; words say so."""
 
   kind: str
   words: tuple[str, ...] = ()
@@ -29,7 +29,8 @@ class Keys:
 class CaseRun:
   """Asks both workers for the parts of one case."""
 
-  def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess, timeout: float):
+  def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess,
+               timeout: float):
     self._case, self._manifest, self._timeout = case, manifest, timeout
     self._linen, self._nnx = linen, nnx
     self._variables: Tree = {}
@@ -54,10 +55,11 @@ class CaseRun:
     arrays = in_group('variables', self._variables)
     nnx = self._side(self._nnx, Message({**body, 'manifest': self._manifest.to_json()}, arrays))
     if linen.body['digest'] != nnx.body['digest']:
-      raise WorkerError('the inputs are not the same on both sides: an =expression of the case gives other numbers '
-                        'every time; seed it')
+      raise WorkerError('the inputs are not the same on both sides: an =expression of the case gives other '
+                        'numbers every time; seed it')
     if 'misfit' in nnx.body:
-      return PartResult(verdicts.VARIABLES, verdicts.DIFFERS, nnx.body['misfit'], len(self._variables), needed=None)
+      count, why = len(self._variables), nnx.body['misfit']
+      return PartResult(verdicts.VARIABLES, verdicts.DIFFERS, why, count, needed=None)
     # Loading must be lossless: this is the one part whose tolerance is zero.
     return compare_trees(verdicts.VARIABLES, self._variables, nnx.group('variables'), 0.0, vacuous=_never)
 
@@ -120,7 +122,8 @@ class CaseRun:
       return [_error(names[0], error)]
     if nnx.body['unaligned']:
       return [PartResult(names[0], verdicts.ERROR, '; '.join(nnx.body['unaligned']))]
-    return [compare_trees(name, linen.group(group), nnx.group(group), self._case.tolerance, floor=GRADIENT_FLOOR)
+    return [compare_trees(name, linen.group(group), nnx.group(group), self._case.tolerance,
+                          floor=GRADIENT_FLOOR)
             for name, group in zip(names, ('params', 'inputs'), strict=True)]
 
   def _side(self, worker: WorkerProcess, message: Message) -> Message:

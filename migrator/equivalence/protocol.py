@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import struct
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,12 +36,12 @@ class Message:
     return {path[1:]: array for path, array in self.arrays.items() if path[0] == name}
 
 
-def in_group(name: str, arrays: dict[Path, np.ndarray]) -> dict[Path, np.ndarray]:
+def in_group(name: str, arrays: Mapping[Any, np.ndarray]) -> dict[Path, np.ndarray]:
   """Returns the arrays with the group in front of every path."""
   return {(name, *path): array for path, array in arrays.items()}
 
 
-def send(stream: BinaryIO, message: Message) -> None:
+def send(stream: IO[bytes], message: Message) -> None:
   """Writes one message and flushes."""
   blocks, entries = [], []
   for path, value in message.arrays.items():
@@ -55,7 +56,7 @@ def send(stream: BinaryIO, message: Message) -> None:
   stream.flush()
 
 
-def receive(stream: BinaryIO) -> Message | None:
+def receive(stream: IO[bytes]) -> Message | None:
   """Reads one message; None at the end of the stream.
 
   Raises:
@@ -78,7 +79,7 @@ def receive(stream: BinaryIO) -> Message | None:
     raise ProtocolError(f'a message cannot be read: {error}') from error
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: IO[bytes], size: int) -> bytes:
   data = stream.read(size)
   if len(data) != size:
     raise ProtocolError('the stream ended inside a message')

@@ -62,7 +62,7 @@ class Checker:
       return _failed(case, f'{case.model} is not in the manifest (it has: {known}); migrate the file that '
                            'defines it, or correct model in the case')
     if entry.outcome != 'native':
-      return _failed(case, f'{case.model} was not migrated (it is {entry.outcome}), so there is no NNX model to compare')
+      return _failed(case, f'{case.model} was not migrated (it is {entry.outcome}), so there is no NNX model')
     try:
       return CaseRun(case, self._manifest, self._worker('linen'), self._worker('nnx'), self._timeout).result()
     except WorkerError as error:
@@ -83,8 +83,9 @@ class Checker:
         del self._workers[side]
 
 
-def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path, *,
-               base: str | None = None, report_json: Path | None = None, timeout: float = TIMEOUT) -> CheckReport:
+def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path,
+               *, base: str | None = None, report_json: Path | None = None,
+               timeout: float = TIMEOUT) -> CheckReport:
   """Compares all cases and returns the report; its `exit_code` is 0 equal, 1 differences, 2 failures.
 
   Args:
@@ -109,7 +110,7 @@ def _report(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path |
       raise Failure('there are no cases to check; write one under [[tool.linen2nnx.cases]]')
     if (linen_root is None) == (base is None):
       raise Failure('give the folder of the Linen source or the git revision that holds it, one of the two')
-    known = manifest if isinstance(manifest, Manifest) else _read(manifest)
+    known = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     source = contextlib.nullcontext(linen_root) if base is None else revision(nnx_root, base)
     with source as linen, Checker(known, linen or nnx_root, nnx_root, timeout=timeout) as checker:
       versions = checker.versions()
@@ -118,7 +119,12 @@ def _report(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path |
     return CheckReport(failure=str(error))
 
 
-def _read(file: Path) -> Manifest:
+def read_manifest(file: Path) -> Manifest:
+  """Reads a manifest.
+
+  Raises:
+    Failure: it cannot be read.
+  """
   try:
     return Manifest.from_json(file.read_text(encoding='utf-8'))
   except (OSError, UnicodeDecodeError) as error:

@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flax import nnx
 
 from migrator.manifest import Manifest
 from migrator.weights import convert_state, nnx_leaves, transform
-from migrator.weights.leaf_map import LeafMap
+from migrator.weights.leaf_map import LeafMap, NnxPath
 
 ArrayPath = tuple[str, ...]
 # Group of the NNX leaves that no Linen leaf belongs to; they make a comparison fail by being there.
@@ -31,11 +31,12 @@ class WeightMap:
 
   def to_linen(self, state: Any) -> dict[ArrayPath, np.ndarray]:
     """Returns the arrays of an nnx.State (of all variables or a part, or of gradients) by Linen path."""
-    values = {path: np.asarray(_value(leaf)) for path, leaf in nnx.to_flat_state(state)
+    values = {cast(NnxPath, path): np.asarray(_value(leaf)) for path, leaf in nnx.to_flat_state(state)
               if not isinstance(leaf, nnx_leaves.RANDOM)}
     rules = LeafMap(tuple(rule for rule in self._map if rule.nnx in values))
     mapped = transform.backward(rules, values, self._template)
-    extra = {(NNX_ONLY, *map(str, path)): array for path, array in values.items() if path not in rules.nnx_paths()}
+    extra = {(NNX_ONLY, *map(str, path)): array for path, array in values.items()
+             if path not in rules.nnx_paths()}
     return {**mapped, **extra}
 
 

@@ -1,4 +1,4 @@
-"""The worker process: `python -m migrator.equivalence.worker linen|nnx ROOT`, messages on stdin and stdout."""
+"""The worker process: `python -m migrator.equivalence.worker linen|nnx ROOT`; it answers messages."""
 from __future__ import annotations
 
 import os
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _private_streams() -> tuple[BinaryIO, BinaryIO]:
-  """Keeps the two pipes for messages only: whatever user code prints goes to stderr, what it reads is empty."""
+  """Keeps the two pipes for messages: what user code prints goes to stderr, what it reads is empty."""
   requests, answers = os.fdopen(os.dup(0), 'rb'), os.fdopen(os.dup(1), 'wb')
   nothing = os.open(os.devnull, os.O_RDONLY)
   os.dup2(nothing, 0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from migrator.manifest import ClassMap, Manifest, SizeArgument, Submodule
 
-LINEN = '''
+LINEN = """
 from flax import linen as nn
 print('the Linen module speaks')
 
@@ -25,9 +25,9 @@ class Net(nn.Module):
     x = nn.relu(nn.Dense(self.features, name='hidden')(x))
     x = nn.Dropout(0.25, deterministic=not train)(x)
     return nn.Dense(self.features, name='out')(x)
-'''
+"""
 
-NNX = '''
+NNX = """
 from flax import nnx
 import jax
 print('the NNX module speaks')
@@ -54,7 +54,7 @@ class Net(nnx.Module):
     x = nnx.relu(self.hidden(x))
     x = self.dropout2(x, deterministic=not train)
     return self.out(x)
-'''
+"""
 
 CASE = {'inputs': ['f32[4,8,8,3]'], 'eval': {'train': False}, 'train': {'train': True}, 'rngs': ['dropout'],
         'mutable': ['batch_stats']}
@@ -72,7 +72,8 @@ def entry(name: str, *members, size: str = 'x', fields: tuple[str, ...] = (), **
   """A class whose one size argument is the last axis of call argument `size`; '' for none."""
   sizes = (SizeArgument('in_features', '__call__', size),) if size else ()
   file = name.split(':')[0].replace('.', '/') + '.py'
-  return ClassMap(name, file, 1, more.pop('outcome', 'native'), fields, arguments=sizes, members=members, **more)
+  outcome = more.pop('outcome', 'native')
+  return ClassMap(name, file, 1, outcome, fields, arguments=sizes, members=members, **more)
 
 
 def net_entry(module: str, hidden: str = 'hidden', out: str = 'out') -> ClassMap:

@@ -1,4 +1,4 @@
-"""Real pairs in two processes: the equal one passes to the last bit, every injected bug is seen where it is."""
+"""Real pairs in two processes: an equal one passes bit by bit, an injected bug is seen where it is."""
 from __future__ import annotations
 
 import pytest
@@ -6,19 +6,23 @@ from check_pairs import CASE, LINEN, NNX, manifest, net_entry, write
 
 from migrator.equivalence import Case, Checker
 
+PARAMS, INPUTS = 'train gradient of params', 'train gradient of inputs'
+
 # name: (text in NNX, what it became, the parts that must differ, parts that must stay equal)
 BUGS = {
   'lost_relu': ('    x = nnx.relu(x)\n', '', {'eval', 'train'}, set()),
   'epsilon': ('LayerNorm(features,', 'LayerNorm(features, epsilon=1e-4,', {'eval', 'train'}, {'train state'}),
   'lost_pool': ('nnx.max_pool(x, (2, 2), strides=(2, 2))', 'x', {'eval', 'train'}, {'train state'}),
-  'momentum': ('momentum=0.9', 'momentum=0.99', {'train state'}, {'eval', 'train', 'train gradient of params'}),
-  'dropout_rate': ('self.dropout2 = nnx.Dropout(0.25', 'self.dropout2 = nnx.Dropout(0.2', {'train'}, {'eval'}),
+  'momentum': ('momentum=0.9', 'momentum=0.99', {'train state'}, {'eval', 'train', PARAMS}),
+  'dropout_rate': ('dropout2 = nnx.Dropout(0.25', 'dropout2 = nnx.Dropout(0.2', {'train'}, {'eval'}),
   'lost_dropout': ('    x = self.dropout1(x, deterministic=not train)\n', '', {'train'}, {'eval'}),
-  'always_training': ('use_running_average=not train', 'use_running_average=False', {'eval', 'eval state'}, {'train'}),
-  'lost_bias': ('self.out = nnx.Linear(features, features,', 'self.out = nnx.Linear(features, features, use_bias=False,',
+  'always_training': ('use_running_average=not train', 'use_running_average=False',
+                      {'eval', 'eval state'}, {'train'}),
+  'lost_bias': ('out = nnx.Linear(features, features, ',
+                'out = nnx.Linear(features, features, use_bias=False, ',
                 {'variables'}, set()),
   'stopped_gradient': ('    x = self.layer_norm(x)\n', '    x = jax.lax.stop_gradient(self.layer_norm(x))\n',
-                       {'train gradient of params', 'train gradient of inputs'}, {'eval', 'train', 'train state'}),
+                       {PARAMS, INPUTS}, {'eval', 'train', 'train state'}),
   'other_dtype': ('return self.out(x)', 'return self.out(x).astype("bfloat16")', {'eval', 'train'}, set()),
   'other_structure': ('return self.out(x)', 'return {"logits": self.out(x)}', {'eval', 'train'}, set()),
   'other_shape': ('return self.out(x)', 'return self.out(x)[None]', {'eval', 'train'}, set()),
