@@ -12,6 +12,7 @@ from pathlib import Path
 from migrator.report.findings import Finding
 
 SKIPPED_FOLDERS = frozenset({'build', 'node_modules', 'site-packages', '__pycache__', 'venv'})
+_STAR = re.compile(rb'from\s+([.\w]+)\s+import\s+\(?\s*\*')
 _WORD = re.compile(rb'[A-Za-z_]\w*')
 
 
@@ -34,7 +35,13 @@ class SourceFile:
 
   @functools.cached_property
   def words(self) -> frozenset[bytes]:
+    """The names in the text."""
     return frozenset(_WORD.findall(self.data))
+
+  @functools.cached_property
+  def stars(self) -> tuple[bytes, ...]:
+    """The modules the text star-imports, as written; a guess from the text alone."""
+    return tuple(_STAR.findall(self.data))
 
   @property
   def is_package(self) -> bool:

@@ -111,6 +111,10 @@ class SourceModule:
       names.update(value.value for value in values)
     return frozenset(names)
 
+  def is_public(self, name: str) -> bool:
+    """Returns whether a star import of this module brings `name`, if it is bound here."""
+    return not name.startswith('_') if self.exported is None else name in self.exported
+
   @functools.cached_property
   def class_names(self) -> dict[ast.ClassDef, str]:
     """Each class of the module and its place, all different: the class that a repeated name means goes plain."""

@@ -60,6 +60,11 @@ class Resolver:
     """Returns what the dotted `text` means inside `scope` of `module`, or None if that is not known."""
     return self._resolve(module, text, scope, frozenset())
 
+  def imported(self, module: SourceModule, text: str, attribute: str | None = None) -> Entity | None:
+    """Returns what `import text`, or `from text import attribute`, brings into `module`."""
+    target = self._imported(module, text)
+    return target if target is None or attribute is None else self._attribute(target, attribute, frozenset())
+
   def _resolve(self, module: SourceModule, text: str, scope: Scope | None, seen: Seen) -> Entity | None:
     head, *rest = text.split('.')
     entity = self._head(module, head, scope, seen)
@@ -121,21 +126,18 @@ class Resolver:
     return None
 
   def _from_star(self, module: SourceModule, star: str, name: str, seen: Seen) -> Entity | None:
-    target = self._imported(module, star, seen)
+    target = self._imported(module, star)
     if target is None:
       return None
     if target.kind == 'external':
       known = canonical(target.module) == 'flax.linen' and name in LINEN_EXPORTS
       return Entity('external', f'flax.linen.{name}') if known else None
     source = self._modules.module(target.module) if self._modules.may_define(target.module, name) else None
-    if source is None:
-      return None
-    public = not name.startswith('_') if source.exported is None else name in source.exported
-    return self.member(source, name, seen) if public else None
+    return self.member(source, name, seen) if source is not None and source.is_public(name) else None
 
   def _unknown_stars(self, module: SourceModule) -> bool:
     """Whether a star import brings names that cannot be listed, so that even builtins may be hidden."""
-    targets = [self._imported(module, star, frozenset()) for star in module.stars]
+    targets = [self._imported(module, star) for star in module.stars]
     return any(target is None or (target.kind == 'external' and canonical(target.module) != 'flax.linen')
                for target in targets)
 
@@ -152,7 +154,7 @@ class Resolver:
 
   def _import(self, module: SourceModule, binding: Binding, seen: Seen) -> Entity | None:
     for one in (binding, *(other for other in binding.others if other.kind == 'import')):
-      target = self._imported(module, one.module, seen)
+      target = self._imported(module, one.module)
       if target is not None and one.attribute is not None:
         # A package that imports its own submodule under the same name comes back to itself here.
         target = self._attribute(target, one.attribute, seen)
@@ -160,7 +162,7 @@ class Resolver:
         return target
     return None
 
-  def _imported(self, module: SourceModule, text: str, seen: Seen) -> Entity | None:
+  def _imported(self, module: SourceModule, text: str) -> Entity | None:
     """Returns the module meant by an import of `text` (leading dots count) inside `module`."""
     name = absolute_name(text, module)
     if name is None:

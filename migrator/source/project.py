@@ -9,11 +9,13 @@ from migrator.report.findings import Finding
 from migrator.source.bindings import Function
 from migrator.source.classes import SourceClass
 from migrator.source.files import find_files, parse
+from migrator.source.flax_names import is_linen_name
 from migrator.source.index import FileIndex
 from migrator.source.modules import SourceModule, module_from
 from migrator.source.names import Resolver, dotted
 from migrator.source.relevance import relevant_modules
 from migrator.source.suspicion import suspicious_classes
+from migrator.source.uses import Use, uses
 
 
 def read_project(paths: Sequence[Path], root: Path) -> Project:
@@ -54,7 +56,8 @@ class Project:
     self._errors = set(errors)
     self._loaded: dict[str, SourceModule | None] = {}
     self._classes: dict[str, SourceClass] = {}
-    self._resolver = Resolver(self)
+    self._uses: dict[SourceModule, list[Use]] = {}
+    self.resolver = Resolver(self)
 
   @property
   def errors(self) -> list[Finding]:
@@ -80,12 +83,28 @@ class Project:
     """
     if not text or not all(part.isidentifier() for part in text.split('.')):
       return None
-    entity = self._resolver.resolve(module, text, module.scope_of(scope))
+    entity = self.resolver.resolve(module, text, module.scope_of(scope))
     return None if entity is None else entity.text
 
   def resolve_node(self, module: SourceModule, node: ast.AST | None, scope: ast.AST | None = None) -> str | None:
     """As `resolve`, for a name or attribute expression; None for any other expression."""
     return self.resolve(module, dotted(node), scope)
+
+  def uses(self, module: SourceModule) -> list[Use]:
+    """Returns every use of a name in `module` that resolves: (line, column, name)."""
+    if module not in self._uses:
+      self._uses[module] = uses(self, module)
+    return self._uses[module]
+
+  def linen_uses(self, module: SourceModule) -> list[Use]:
+    """Returns the uses of names that mean `flax.linen` or something in it; none left means none is left."""
+    return [use for use in self.uses(module) if is_linen_name(use.name)]
+
+  def users(self, name: str) -> list[str]:
+    """Returns the names of the listed modules that mention `name` ('package.module:Class'), sorted."""
+    inside = f'{name}.'
+    return [module.name for module in self.modules.values()
+            if any(use.name == name or use.name.startswith(inside) for use in self.uses(module))]
 
   def module_of(self, path: Path) -> SourceModule | None:
     """Returns the module read from the file `path`, or None."""
@@ -99,7 +118,7 @@ class Project:
   def may_define(self, module: str, name: str) -> bool:
     """Returns whether the file of `module` mentions `name` or star-imports; asked before reading it."""
     file = self.index.files.get(module)
-    return file is not None and (name.encode() in file.words or b'import *' in file.data)
+    return file is not None and (name.encode() in file.words or bool(file.stars))
 
   def module(self, name: str) -> SourceModule | None:
     """Returns the module called `name`, read on demand; None when it is no file of the project or unreadable."""

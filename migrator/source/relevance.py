@@ -24,8 +24,8 @@ def relevant_modules(project: Project) -> list[str]:
   new = using
   while new:
     _collect_offers(project, new, offers)
-    words = [(_import_word(module), offers[module.name]) for module in new if offers[module.name]]
-    found = [name for name, file in waiting.items() if any(_mentions(file, *pair) for pair in words)]
+    offering = [(module, offers[module.name]) for module in new if offers[module.name]]
+    found = [name for name, file in waiting.items() if any(_may_use(file, *offer) for offer in offering)]
     new = _read(project, waiting, found)
     using = using + new
   return sorted({module.name for module in using} | _imported(project, using))
@@ -53,19 +53,20 @@ def _collect_offers(project: Project, new: list[SourceModule], offers: dict[str,
   while changed:
     changed = False
     for module in new:
-      gained = offers[module.name].union(*(offers.get(star, ()) for star in _star_sources(project, module)))
+      gained = offers[module.name].union(*_star_offers(project, module, offers))
       changed = changed or gained != offers[module.name]
       offers[module.name] = gained
 
 
-def _star_sources(project: Project, module: SourceModule) -> list[str]:
-  names = (absolute_name(star, module) for star in module.stars)
-  return [project.find_module(name, module) or '' for name in names if name is not None]
-
-
-def _import_word(module: SourceModule) -> bytes:
-  """Returns the word that every import of `module` contains; `from . import x` does not name its package."""
-  return b'import' if module.is_package else module.name.rpartition('.')[2].encode()
+def _star_offers(project: Project, module: SourceModule, offers: dict[str, frozenset[bytes]]) -> list[set[bytes]]:
+  """Returns what each star import of `module` brings of the offers known so far."""
+  found = []
+  for star in module.stars:
+    target = project.find_module(absolute_name(star, module) or '', module)
+    if target in offers:
+      source = project.module(target)
+      found.append({name for name in offers[target] if source is not None and source.is_public(name.decode())})
+  return found
 
 
 def _is_linen(project: Project, name: str | None) -> bool:
@@ -75,8 +76,13 @@ def _is_linen(project: Project, name: str | None) -> bool:
   return found is not None and found.is_linen
 
 
-def _mentions(file: SourceFile, word: bytes, names: frozenset[bytes]) -> bool:
-  return word in file.words and (b'import *' in file.data or not names.isdisjoint(file.words))
+def _may_use(file: SourceFile, module: SourceModule, names: frozenset[bytes]) -> bool:
+  """Returns whether the text of `file` leaves it possible that it imports one of `names` from `module`."""
+  tail = module.name.rpartition('.')[2].encode()
+  # `from . import x` does not say the name of the package.
+  if not names.isdisjoint(file.words) and (b'import' if module.is_package else tail) in file.words:
+    return True
+  return any(star.rpartition(b'.')[2] in ((tail, b'') if module.is_package else (tail,)) for star in file.stars)
 
 
 def _imported(project: Project, using: list[SourceModule]) -> set[str]:
