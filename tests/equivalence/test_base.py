@@ -44,7 +44,7 @@ def test_work_tree_is_removed_on_failure(repository):
   with pytest.raises(ZeroDivisionError):
     with revision(repository / 'src', 'HEAD') as folder:
       assert (folder / 'net.py').read_text() == LINEN and trees(repository) == 2
-      1 / 0
+      raise ZeroDivisionError
   assert trees(repository) == 1 and not folder.exists()
 
 
