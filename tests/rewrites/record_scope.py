@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,8 +83,13 @@ def random_variables(sample: Sample) -> tuple[nn.Module, dict[str, Any]]:
   layer = evaluate(sample.linen)
   texts = sample.inputs if sample.linen_init is None else sample.linen_init
   rngs = {'params': jax.random.key(0), 'dropout': jax.random.key(3)}
-  variables = layer.init(rngs, *map(evaluate, texts), **keywords(sample.linen_call))
-  return layer, {name: tree if name == 'cache' else _noise(tree) for name, tree in variables.items()}
+  # Only shapes are asked for: running the initializers would cost more than all the rest.
+  shapes = jax.eval_shape(lambda: layer.init(rngs, *map(evaluate, texts), **keywords(sample.linen_call)))
+  return layer, {name: _zeros(tree) if name == 'cache' else _noise(tree) for name, tree in shapes.items()}
+
+
+def _zeros(tree: Any) -> Any:
+  return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
 
 
 def _noise(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -94,7 +98,6 @@ def _noise(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any
       for name, value in tree.items()}
 
 
-def _random(path: tuple[str, ...], leaf: jax.Array) -> jax.Array:
-  seed = sum(map(ord, '/'.join(path))) + math.prod(leaf.shape)
-  values = 0.4 * jax.random.normal(jax.random.key(seed), leaf.shape)
-  return (jnp.abs(values) + 0.5 if path[-1] in _POSITIVE else values).astype(leaf.dtype)
+def _random(path: tuple[str, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
+  values = 0.4 * np.random.default_rng([*'/'.join(path).encode()]).normal(size=leaf.shape)
+  return jnp.asarray(np.abs(values) + 0.5 if path[-1] in _POSITIVE else values, leaf.dtype)
