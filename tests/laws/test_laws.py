@@ -24,16 +24,23 @@ def tree(tmp_path_factory):
 
 def linen_names(root):
   """Every use of a Linen name in a tree, as (file, line, name)."""
-  from migrator.source import linen_uses, read_project
+  from migrator.source import read_project
 
   project = read_project([root], root)
-  return {(use.file, use.line, use.name) for use in linen_uses(project)}
+  return {(module.relative, use.line, use.name)
+          for module in project.modules.values() for use in project.linen_uses(module)}
 
 
 def comments(text):
   """The comments of a source text, each with how often it stands there."""
   tokens = tokenize.generate_tokens(io.StringIO(text).readline)
   return collections.Counter(token.string.rstrip() for token in tokens if token.type == tokenize.COMMENT)
+
+
+def test_the_reader_sees_linen_in_every_program_before(tree):
+  root, _, _ = tree
+  seen = {file.split('/')[0].removesuffix('.py') for file, _, _ in linen_names(root)}
+  assert seen == {program.name for program in all_programs()}
 
 
 def test_l1_every_linen_name_left_is_in_a_file_with_a_reason(tree):
