@@ -10,6 +10,7 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,20 @@ class Shared:
 
 
 Member = Submodule | Leaf | Loop | Branch | Shared
+
+
+def every(members: Iterable[Member]) -> Iterator[Submodule | Leaf | Shared]:
+  """Yields all members, those inside loops and branches included."""
+  for member in members:
+    if isinstance(member, Loop):
+      yield from every(member.body)
+    elif isinstance(member, Branch):
+      for body in member.bodies:
+        yield from every(body)
+    else:
+      yield member
+
+
 OUTCOMES = ('native', 'bridged', 'left')
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
-from migrator.manifest import Branch, ClassMap, Leaf, Loop, Manifest, Member, Submodule
+from migrator.manifest import ClassMap, Leaf, Manifest, Submodule, every
 from migrator.weights.leaf_map import NnxPath, show
 from migrator.weights.trees import LinenTree, NnxTree, template_values, text
 from migrator.weights.walk_state import Path, State
@@ -139,15 +139,16 @@ def _explicit(parts: Path, nnx_parts: Path, scope: Place, state: State, linen: L
   if linen is None:
     return _from_key(parts, nnx_parts, scope, state, nnx, collection)
   found = list(_expand(parts, scope, linen, scope.linen, ()))
+  unnamed = None
   if '*' in nnx_parts:
     numbered = [item for item in found if all(value.isdigit() for value in item.values)]
-    found = numbered or found
     if not numbered and len(found) > 1:
       listed = ', '.join(show(item.path) for item in found)
-      return Found(found[0].path, unnamed=f'{show(scope.linen) or "the root"}: the order of {listed} in the '
-                                          f'list {show(nnx_parts)} cannot be told from their names')
+      unnamed = (f'{show(scope.linen) or "the root"}: the order of {listed} in the list {show(nnx_parts)} '
+                 'cannot be told from their names; make it a dict, or name the elements by number')
+    found = numbered or found
   free = [item for item in found if (collection, *scope.linen, *item.path) not in state.consumed]
-  return free[0] if free else Found(parts)
+  return dataclasses.replace(free[0], unnamed=unnamed) if free else Found(parts)
 
 
 def _from_key(parts: Path, nnx_parts: Path, scope: Place, state: State, nnx: NnxTree | None,
@@ -187,17 +188,7 @@ def _belongs_elsewhere(name: str, template: str, entry: ClassMap) -> bool:
 @functools.lru_cache(maxsize=4096)
 def explicit_names(entry: ClassMap) -> frozenset[str]:
   """Returns the explicit first names and templates of a class's members."""
-  return frozenset(_first_names(entry.members))
-
-
-def _first_names(members: Iterable[Member]) -> Iterator[str]:
-  for member in members:
-    if isinstance(member, Loop):
-      yield from _first_names(member.body)
-    elif isinstance(member, Branch):
-      for body in member.bodies:
-        yield from _first_names(body)
-    elif isinstance(member, Leaf):
-      yield member.linen
-    elif isinstance(member, Submodule) and member.linen:
-      yield member.linen[0]
+  members = list(every(entry.members))
+  variables = [member.linen for member in members if isinstance(member, Leaf)]
+  return frozenset(variables + [member.linen[0] for member in members
+                                if isinstance(member, Submodule) and member.linen])

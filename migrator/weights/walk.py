@@ -99,12 +99,11 @@ class Walk:
     found = names.leaf(member, scope, state, self.linen, self.nnx)
     nnx, state = names.place(scope.nnx, member.nnx, state, found.values)
     linen = (*scope.linen, *found.path)
-    if found.unnamed and self._present(linen, nnx, member.collection):
-      return self._unnamed(state, found)
     if not self._present(linen, nnx, member.collection):
       required = member.collection == 'params' or (self.linen is not None and self._nnx_has(nnx))
       return self._absent(state, 'variable', f'{member.collection}/{show(linen)}', nnx, required)
-    return self._place(state, Placed(linen, nnx, collection=member.collection), member.collection)
+    placed = Placed(linen, nnx, collection=member.collection)
+    return self._place(_unnamed(state, found), placed, member.collection)
 
   def _submodule(self, member: Submodule, scope: Scope, state: State) -> Iterable[State]:
     for found, state_after in names.submodule(member, scope, state, self.linen, self.nnx):
@@ -114,15 +113,12 @@ class Walk:
         continue
       linen = (*scope.linen, *found.path)
       if self._present(linen, nnx, None):
-        yield self._unnamed(after, found) if found.unnamed else self._inside(after, member, linen, nnx)
+        yield self._inside(_unnamed(after, found), member, linen, nnx)
       else:
         if self.linen is None and names.later_element(nnx, self.nnx):
           after = after.with_(gaps=after.gaps + 1)
         required = not self._may_be_empty(member.cls) or (self.linen is not None and self._nnx_has(nnx))
         yield self._absent(after, member.cls or 'module', show(linen), nnx, required)
-
-  def _unnamed(self, state: State, found: names.Found) -> State:
-    return state.with_(cost=state.cost + WRONG, problems=(*state.problems, found.unnamed or ''))
 
   def _present(self, linen: Path, nnx: NnxPath, collection: str | None) -> bool:
     if self.linen is None:
@@ -215,6 +211,13 @@ class Walk:
       if isinstance(member, Submodule) and not member.transparent and not self._may_be_empty(member.cls):
         return False
     return True
+
+
+def _unnamed(state: State, found: names.Found) -> State:
+  """A name that cannot be told is an error in the end; reading on shows the other errors too."""
+  if found.unnamed is None:
+    return state
+  return state.with_(cost=state.cost + HOLE, problems=(*state.problems, found.unnamed))
 
 
 def _covers(node: Placed, leaf: tuple[str, Path]) -> bool:
