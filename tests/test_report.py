@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import pathlib
 import subprocess
 
@@ -79,7 +80,8 @@ def test_json_does_not_depend_on_the_order_it_was_found_in():
   changes = (Change(ROOT / 'src/zoo/b.py', 'x\n', 'y\n'), Change(ROOT / 'src/zoo/helpers.py', '', 'z\n'))
   one = Result(changes, (NATIVE, BRIDGED), (NOTE, WARNING), (ERROR,))
   two = Result(changes[::-1], (BRIDGED, NATIVE), (WARNING, NOTE), (ERROR,))
-  texts = [report_json(result, ROOT / 'src', ROOT, {'names': 'linen', 'jobs': 1}, False) for result in (one, two)]
+  options = {'names': 'linen', 'jobs': 1}
+  texts = [report_json(result, ROOT / 'src', ROOT, options, False) for result in (one, two)]
   assert texts[0] == texts[1]
   document = json.loads(texts[0])
   jsonschema.validate(document, REPORT_SCHEMA)
@@ -113,7 +115,7 @@ def test_the_diff_can_be_applied(tmp_path, before, after):
     file.write_bytes(before.encode())
   (tmp_path / 'change.patch').write_bytes(text.encode())
   subprocess.run(['git', 'apply', '--whitespace=nowarn', 'change.patch'], cwd=tmp_path, check=True,
-                 env={'GIT_CEILING_DIRECTORIES': str(tmp_path.parent), 'PATH': '/usr/bin:/bin:/usr/local/bin'})
+                 env={**os.environ, 'GIT_CEILING_DIRECTORIES': str(tmp_path.parent)})
   assert file.read_bytes() == after.encode()
 
 
