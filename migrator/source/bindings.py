@@ -132,6 +132,11 @@ def _bound(statement: ast.stmt, conditional: bool, expressions: bool) -> Iterato
     yield from _walrus(statement)
 
 
+def imported_names(statement: ast.Import | ast.ImportFrom) -> list[str]:
+  """Returns the local names an import binds."""
+  return [binding.name for binding in _imports(statement, False) if binding.name != '*']
+
+
 def _imports(statement: ast.Import | ast.ImportFrom, conditional: bool) -> Iterator[Binding]:
   line = statement.lineno
   for alias in statement.names:

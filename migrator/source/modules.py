@@ -146,6 +146,12 @@ def module_from(file: SourceFile, parsed: Parsed) -> SourceModule:
                       file.is_package, file.selected)
 
 
+def module_from_text(text: str, name: str = 'module') -> SourceModule:
+  """Parses `text` as a module that stands alone."""
+  tree = ast.parse(text.removeprefix('\ufeff'))
+  return SourceModule(Path(f'{name}.py'), name, f'{name}.py', text, tree, '\n', False, True)
+
+
 def _definitions(tree: ast.Module) -> Definitions:
   """Lists the classes and functions of a module in source order, each with its scope and place."""
   found = Definitions({}, {}, [])
