@@ -80,11 +80,15 @@ class CaseRun:
 
   def _forward(self, mode: str) -> tuple[Keys, Message, Message]:
     """Runs both sides with Linen's keys, or with one constant key where they cannot be aligned."""
-    linen = self._side(self._linen, _request('forward', mode, 'recorded'))
-    problems = [f'{path} draws both inside and outside of a loop' for path in linen.body['irregular']]
-    if not problems:
-      nnx = self._side(self._nnx, _with_keys(_request('forward', mode, 'recorded'), linen))
-      problems = nnx.body['unaligned']
+    request = _request('forward', mode, 'recorded')
+    if self._case.rngs:
+      linen = self._side(self._linen, request)
+      problems = [f'{path} draws both inside and outside of a loop' for path in linen.body['irregular']]
+      nnx = linen if problems else self._side(self._nnx, _with_keys(request, linen))
+    else:
+      linen, nnx = self._both(request, request)
+      problems = []
+    problems = problems or nnx.body['unaligned']
     if not problems:
       drawn = len(linen.body['draws'])
       words = (f'random keys: {drawn} of Linen replayed',) if drawn else ()
@@ -92,7 +96,7 @@ class CaseRun:
     constant = _request('forward', mode, 'constant')
     words = ('random keys: not aligned, so every draw used one same key on both sides, and whether draws are '
              f'independent was not compared ({"; ".join(problems)})',)
-    return Keys('constant', words), self._side(self._linen, constant), self._side(self._nnx, constant)
+    return Keys('constant', words), *self._both(constant, constant)
 
   def _state(self, mode: str, linen: Message, nnx: Message) -> list[PartResult]:
     """Compares what the call left in the collections; nothing else may have changed in NNX."""
@@ -116,8 +120,8 @@ class CaseRun:
     names = (f'{mode} gradient of params', f'{mode} gradient of inputs')
     request = _request('gradient', mode, keys.kind)
     try:
-      linen = self._side(self._linen, request)
-      nnx = self._side(self._nnx, _with_keys(request, drawn) if keys.kind == 'recorded' else request)
+      replayed = _with_keys(request, drawn) if keys.kind == 'recorded' else request
+      linen, nnx = self._both(request, replayed)
     except WorkerError as error:
       return [_error(names[0], error)]
     if nnx.body['unaligned']:
@@ -126,11 +130,31 @@ class CaseRun:
                           floor=GRADIENT_FLOOR)
             for name, group in zip(names, ('params', 'inputs'), strict=True)]
 
-  def _side(self, worker: WorkerProcess, message: Message) -> Message:
+  def _both(self, linen: Message, nnx: Message) -> tuple[Message, Message]:
+    """Lets both sides work at the same time; both answers are fetched before either's failure is raised."""
+    self._linen.post(linen)
+    self._nnx.post(nnx)
     try:
-      return worker.ask(message, self._timeout)
-    except WorkerError as error:
-      raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from error
+      first = self._answer(self._linen)
+    finally:
+      second = self._nnx.outcome(self._timeout)
+    if isinstance(second, WorkerError):
+      raise _of_side(self._nnx, second)
+    return first, second
+
+  def _side(self, worker: WorkerProcess, message: Message) -> Message:
+    worker.post(message)
+    return self._answer(worker)
+
+  def _answer(self, worker: WorkerProcess) -> Message:
+    answer = worker.outcome(self._timeout)
+    if isinstance(answer, WorkerError):
+      raise _of_side(worker, answer)
+    return answer
+
+
+def _of_side(worker: WorkerProcess, error: WorkerError) -> WorkerError:
+  return WorkerError(f'{worker.side}: {error}', error.trace, error.dead)
 
 
 def _request(action: str, mode: str, keys: str) -> Message:

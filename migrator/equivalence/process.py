@@ -80,6 +80,13 @@ class WorkerProcess:
       raise WorkerError(answer.body['error'], answer.body.get('trace', ''))
     return answer
 
+  def outcome(self, timeout: float) -> Message | WorkerError:
+    """Returns the next answer, or what `wait` would raise."""
+    try:
+      return self.wait(timeout)
+    except WorkerError as error:
+      return error
+
   def ask(self, message: Message, timeout: float) -> Message:
     """Sends a message and returns its answer; raises as `post` and `wait` do."""
     self.post(message)

@@ -76,11 +76,9 @@ class Checker:
     return self._workers[side]
 
   def _drop_dead(self) -> None:
-    """A worker that ended is started again for the next case."""
-    for side, worker in list(self._workers.items()):
-      if not worker.alive:
-        worker.close()
-        del self._workers[side]
+    """If a worker ended, both start again for the next case: the other may still owe an answer."""
+    if not all(worker.alive for worker in self._workers.values()):
+      self.__exit__()
 
 
 def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path,

@@ -269,3 +269,9 @@ def test_make_rng_is_restored():
   with pytest.raises(ZeroDivisionError), constant_keys(jax.random.key(0)):
     raise ZeroDivisionError
   assert nn.Module.make_rng is before
+
+
+def test_draws_of_a_case_without_streams_are_said(checker):
+  case = Case('Quiet', 'zoo:Quiet', inputs=('f32[5,4]',), gradients=False)
+  part = next(part for part in checker.check(case).parts if part.name == 'eval')
+  assert part.verdict == 'differs' and 'Linen drew 0 times' in part.notes[0]

@@ -44,7 +44,8 @@ class Plain:
 
 def test_messages_round_trip():
   arrays = {('a', 'x/y'): np.arange(6, dtype=np.int8).reshape(2, 3),
-            ('b',): np.array(1.5, ml_dtypes.bfloat16), ('c',): np.zeros((0, 3), bool), ('d',): np.array([1j], np.complex64)}
+            ('b',): np.array(1.5, ml_dtypes.bfloat16),
+            ('c',): np.zeros((0, 3), bool), ('d',): np.array([1j], np.complex64)}
   stream = io.BytesIO()
   send(stream, Message({'do': 'it', 'n': [1, None]}, arrays))
   send(stream, Message({}))
