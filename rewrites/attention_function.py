@@ -1,12 +1,16 @@
 """The helper with Linen's order of operations for attention, passed to NNX as `attention_fn`."""
+
 from __future__ import annotations
 
 from rewrites.record import Helper
 
-LINEN_ATTENTION = Helper('linen_attention', '''\
+LINEN_ATTENTION = Helper(
+  'linen_attention',
+  '''\
 def linen_attention(
     query, key, value, bias=None, mask=None, broadcast_dropout=True, dropout_rng=None, dropout_rate=0.0,
-    deterministic=False, dtype=None, precision=None, module=None, force_fp32_for_softmax=False, *, is_causal=False):
+    deterministic=False, dtype=None, precision=None, module=None, force_fp32_for_softmax=False, *,
+    is_causal=False):
   """Dot-product attention that rounds where flax.linen did.
 
   The scaled query, the scores and the softmax are in `dtype`, and the weights are an explicit array;
@@ -43,4 +47,6 @@ def linen_attention(
     keep = jax.random.bernoulli(dropout_rng, 1.0 - dropout_rate, shape)
     weights = weights * (keep.astype(common) / jnp.asarray(1.0 - dropout_rate, common))
   return jnp.einsum('...hqk,...khd->...qhd', weights, value, precision=precision)
-''', imports=('from flax import nnx', 'import jax', 'import jax.numpy as jnp'))
+''',
+  imports=('from flax import nnx', 'import jax', 'import jax.numpy as jnp'),
+)

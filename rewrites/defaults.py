@@ -1,4 +1,5 @@
 """Default values and argument rows that several layers share."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -18,7 +19,7 @@ NO_CLASS_FACTORY = 'NNX takes a function here, not a class that makes one at eac
 
 
 def same(linen: str, *default: Any, nnx: str | None = None, **more: Any) -> Argument:
-  """Returns an argument with the same default, or none, on both sides; the same name too unless `nnx` is given."""
+  """Returns an argument with one default (or none) for both sides; one name too unless `nnx` is given."""
   return Argument(linen, nnx or linen, *(default * 2), **more)
 
 
@@ -41,20 +42,30 @@ USE_SCALE = same('use_scale', True)
 FAST_VARIANCE = same('use_fast_variance', True)
 
 PROMOTE_DTYPE = same(
-    'promote_dtype', Source('flax.nnx.nn.dtypes.promote_dtype'),
-    unsupported='NNX calls promote_dtype with one tuple, Linen with the arrays one by one',
-    wrap=TUPLE_PROMOTE_DTYPE, linen_spelled=Source('flax.linen.dtypes.promote_dtype'))
+  'promote_dtype',
+  Source('flax.nnx.nn.dtypes.promote_dtype'),
+  unsupported='NNX calls promote_dtype with one tuple, Linen with the arrays one by one',
+  wrap=TUPLE_PROMOTE_DTYPE,
+  linen_spelled=Source('flax.linen.dtypes.promote_dtype'),
+)
 
 
 def out_sharding(linen: str, nnx_spelled: Source, nnx: str | None = None) -> Argument:
   """Returns a row for a function (default None in Linen) that NNX calls with an extra `out_sharding=`."""
   return Argument(
-      linen, nnx or linen, None, None, nnx_spelled=nnx_spelled, wrap=WITHOUT_OUT_SHARDING,
-      unsupported=f'NNX calls {linen} with an extra keyword, out_sharding')
+    linen,
+    nnx or linen,
+    None,
+    None,
+    nnx_spelled=nnx_spelled,
+    wrap=WITHOUT_OUT_SHARDING,
+    unsupported=f'NNX calls {linen} with an extra keyword, out_sharding',
+  )
 
 
 DOT_GENERAL = out_sharding('dot_general', Source('jax.lax.dot_general'))
 DOT_GENERAL_CLS = gone('dot_general_cls', None, NO_CLASS_FACTORY)
 
 FORCE_FLOAT32 = gone(
-    'force_float32_reductions', True, 'NNX always computes the statistics in at least float32')
+  'force_float32_reductions', True, 'NNX always computes the statistics in at least float32'
+)

@@ -1,4 +1,5 @@
 """Questions that records ask of `Facts`: a literal argument, one dim of an input."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -61,6 +62,7 @@ def positive(value: int | Sequence[int], rank: int) -> tuple[int, ...]:
 
 def last_of(argument: str) -> Callable[[Facts], Any]:
   """Returns the size function 'last axis of the call argument'."""
+
   def last(facts: Facts) -> Any:
     return _pick(shape(facts, argument), -1, argument)
 
@@ -69,6 +71,7 @@ def last_of(argument: str) -> Callable[[Facts], Any]:
 
 def axis_of(argument: str, name: str, default: int) -> Callable[[Facts], Any]:
   """Returns the size function 'the axis of the call argument that the constructor argument `name` tells'."""
+
   def pick(facts: Facts) -> Any:
     chosen = axes(literal(facts, name, default))
     if len(chosen) != 1:
@@ -91,10 +94,13 @@ def in_features(argument: str = 'inputs') -> Size:
 
 def one_axis(name: str, what: str) -> Callable[[Facts], str | None]:
   """Returns a `refuse` function: a reason when the constructor argument `name` holds several axes."""
+
   def refuse(facts: Facts) -> str | None:
     value = facts.arguments.get(name, -1)
     if isinstance(value, (tuple, list)) and len(value) != 1:
-      return f'{name}={tuple(value)}: the parameters of {what} have one axis in NNX, Linen gives them {len(value)}'
+      return (
+        f'{name}={tuple(value)}: the parameters of {what} have one axis in NNX, Linen gives them {len(value)}'
+      )
     return None
 
   return refuse

@@ -1,9 +1,10 @@
-"""Builds the before and after programs of the usual example: one layer, made and called in a compact method."""
+"""Builds the programs of the usual example: one layer, made and called in a compact method."""
+
 from __future__ import annotations
 
 from rewrites.record import Example
 
-_BEFORE = '''\
+_BEFORE = """\
 from flax import linen as nn
 
 
@@ -12,9 +13,9 @@ class Net(nn.Module):
   @nn.compact
   def __call__(self, {call}):
     return {layer}({given})
-'''
+"""
 
-_AFTER = '''\
+_AFTER = """\
 from flax import nnx
 
 
@@ -25,20 +26,27 @@ class Net(nnx.Module):
 
   def __call__(self, {call}):
     return self.{member}({given})
-'''
+"""
 
-_NOT_FLAX = '''\
+_NOT_FLAX = """\
 from library import {name}
 
 
 def build():
   return {name}()
-'''
+"""
 
 
 def one_layer(
-    before: str, after: str, member: str, *, parameters: str = '*, in_features: int, ', call: str = 'x',
-    given: str = 'x', given_after: str | None = None) -> Example:
+  before: str,
+  after: str,
+  member: str,
+  *,
+  parameters: str = '*, in_features: int, ',
+  call: str = 'x',
+  given: str = 'x',
+  given_after: str | None = None,
+) -> Example:
   """Returns the program with one layer.
 
   Args:
@@ -51,10 +59,15 @@ def one_layer(
     given_after: the same for NNX when it differs.
   """
   return Example(
-      _BEFORE.format(call=call, layer=before, given=given),
-      _AFTER.format(
-          parameters=parameters, member=member, layer=after, call=call,
-          given=given if given_after is None else given_after))
+    _BEFORE.format(call=call, layer=before, given=given),
+    _AFTER.format(
+      parameters=parameters,
+      member=member,
+      layer=after,
+      call=call,
+      given=given if given_after is None else given_after,
+    ),
+  )
 
 
 def other_library(name: str) -> Example:

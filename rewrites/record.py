@@ -128,7 +128,7 @@ class NotDerivable(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Rename:
-  """A leaf (or subtree) with the same array and another path inside the layer: `if/kernel` -> `if_/kernel`."""
+  """A leaf (or subtree) with the same array at another path in the layer: `if/kernel` -> `if_/kernel`."""
 
   linen: str
   nnx: str
@@ -308,8 +308,8 @@ def names_in_order(record: Layer) -> Sequence[str]:
 
 
 def exact_arguments(record: Layer, facts: Facts) -> dict[str, Helper]:
-  """Returns {NNX argument: Helper} to pass for numerics='exact' in this creation; empty if the bits agree anyway."""
+  """Returns {NNX argument: Helper} to pass for numerics='exact'; empty if the bits agree anyway."""
   if record.exact_when is None or not record.exact_when(facts):
     return {}
-  wanted = record.exact_each
-  return {name: helper for name, helper in record.exact_helper.items() if name not in wanted or wanted[name](facts)}
+  helpers, conditions = record.exact_helper, record.exact_each
+  return {name: helpers[name] for name in helpers if name not in conditions or conditions[name](facts)}

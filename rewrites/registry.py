@@ -2,6 +2,7 @@
 
 A new Linen thing is known by putting its file into one of the two folders; there is no list to keep.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -50,12 +51,13 @@ def collect(packages: Iterable[str] = PACKAGES) -> Registry:
   layers = tuple(row for row in rows if isinstance(row, Layer))
   tables = [row for row in rows if isinstance(row, Functions)]
   return Registry(
-      layers=layers,
-      by_name={name: layer for layer in layers for name in layer.linen},
-      functions=_merged(table.names for table in tables),
-      function_helpers=_merged(table.helpers for table in tables),
-      exact_functions=_merged(table.exact for table in tables),
-      manual=_merged(row.names for row in rows if isinstance(row, Manual)))
+    layers=layers,
+    by_name={name: layer for layer in layers for name in layer.linen},
+    functions=_merged(table.names for table in tables),
+    function_helpers=_merged(table.helpers for table in tables),
+    exact_functions=_merged(table.exact for table in tables),
+    manual=_merged(row.names for row in rows if isinstance(row, Manual)),
+  )
 
 
 def _modules(packages: Iterable[str]) -> Iterable[ModuleType]:
@@ -109,7 +111,7 @@ def canonical(name: str) -> str:
   known = (found.by_name, found.functions, found.function_helpers, found.manual)
   if not name.startswith(_LINEN) or any(name in table for table in known):
     return name
-  rest = name[len(_LINEN):].split('.')
+  rest = name[len(_LINEN) :].split('.')
   short = f'{_LINEN}{rest[-1]}'
   return short if len(rest) == 2 and any(short in table for table in known) else name
 
@@ -140,7 +142,7 @@ def function_helper(linen_qualified_name: str) -> Helper | None:
 
 
 def exact_function(linen_qualified_name: str) -> Helper | None:
-  """Returns the helper with Linen's order of rounding, for numerics='exact'; None when the renamed one has it."""
+  """Returns the helper that rounds as Linen does, for numerics='exact'; None when none is needed."""
   return registry().exact_functions.get(canonical(linen_qualified_name))
 
 

@@ -1,21 +1,43 @@
 """Activation functions: the same objects under `flax.nnx`."""
+
 from __future__ import annotations
 
 from rewrites.record import Example, Functions
 
 _SAME = (
-    'celu', 'elu', 'gelu', 'glu', 'hard_sigmoid', 'hard_silu', 'hard_swish', 'hard_tanh', 'leaky_relu', 'log_sigmoid',
-    'log_softmax', 'logsumexp', 'one_hot', 'relu', 'relu6', 'selu', 'sigmoid', 'silu', 'soft_sign', 'softmax',
-    'softplus', 'standardize', 'swish', 'tanh',
+  'celu',
+  'elu',
+  'gelu',
+  'glu',
+  'hard_sigmoid',
+  'hard_silu',
+  'hard_swish',
+  'hard_tanh',
+  'leaky_relu',
+  'log_sigmoid',
+  'log_softmax',
+  'logsumexp',
+  'one_hot',
+  'relu',
+  'relu6',
+  'selu',
+  'sigmoid',
+  'silu',
+  'soft_sign',
+  'softmax',
+  'softplus',
+  'standardize',
+  'swish',
+  'tanh',
 )
 
 RECORD = Functions(
-    names={
-        **{f'flax.linen.{name}': f'flax.nnx.{name}' for name in _SAME},
-        'flax.linen.normalize': 'flax.nnx.standardize',
-    },
-    examples=(
-        Example('from flax import linen as nn\n\nact = nn.relu\n', 'from flax import nnx\n\nact = nnx.relu\n'),
-        Example('import jax\n\nact = jax.nn.relu\n', None),
-    ),
+  names={
+    **{f'flax.linen.{name}': f'flax.nnx.{name}' for name in _SAME},
+    'flax.linen.normalize': 'flax.nnx.standardize',
+  },
+  examples=(
+    Example('from flax import linen as nn\n\nact = nn.relu\n', 'from flax import nnx\n\nact = nnx.relu\n'),
+    Example('import jax\n\nact = jax.nn.relu\n', None),
+  ),
 )

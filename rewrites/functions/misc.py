@@ -1,9 +1,12 @@
 """Small things: constants, containers, and functions for which a helper is written."""
+
 from __future__ import annotations
 
 from rewrites.record import Example, Functions, Helper
 
-MERGE_PARAM = Helper('merge_param', '''\
+MERGE_PARAM = Helper(
+  'merge_param',
+  '''\
 def merge_param(name, a, b):
   """Returns the one of `a` and `b` that is not None.
 
@@ -15,11 +18,15 @@ def merge_param(name, a, b):
   if a is not None and b is not None:
     raise ValueError(f'{name} must not be given both to the constructor and at the call')
   return b if a is None else a
-''', imports=())
+''',
+  imports=(),
+)
 
-BATCH_APPLY = Helper('BatchApply', '''\
+BATCH_APPLY = Helper(
+  'BatchApply',
+  '''\
 class BatchApply:
-  """Calls a function with the first `num_dims` axes of every array argument merged into one, and splits them again.
+  """Calls a function with the first `num_dims` axes of every array merged into one, and splits them again.
 
   Args:
     f: the function or module to call.
@@ -43,20 +50,23 @@ class BatchApply:
 
   def _merged(self, leaf):
     return leaf.reshape((-1, *leaf.shape[self.num_dims:])) if self._has_batch(leaf) else leaf
-''', imports=('import jax',))
+''',
+  imports=('import jax',),
+)
 
 RECORD = Functions(
-    names={
-        'flax.linen.FrozenDict': 'flax.core.FrozenDict',
-        'flax.linen.PARTITION_NAME': 'flax.nnx.PARTITION_NAME',
-        'flax.linen.RNNCellBase': 'flax.nnx.RNNCellBase',
-        'flax.linen.logical_axis_rules': 'flax.nnx.logical_axis_rules',
-    },
-    helpers={'flax.linen.merge_param': MERGE_PARAM, 'flax.linen.BatchApply': BATCH_APPLY},
-    examples=(
-        Example(
-            "from flax import linen as nn\n\nempty = nn.FrozenDict({})\n",
-            "from flax.core import FrozenDict\n\nempty = FrozenDict({})\n"),
-        Example('from flax.core import FrozenDict\n\nempty = FrozenDict({})\n', None),
+  names={
+    'flax.linen.FrozenDict': 'flax.core.FrozenDict',
+    'flax.linen.PARTITION_NAME': 'flax.nnx.PARTITION_NAME',
+    'flax.linen.RNNCellBase': 'flax.nnx.RNNCellBase',
+    'flax.linen.logical_axis_rules': 'flax.nnx.logical_axis_rules',
+  },
+  helpers={'flax.linen.merge_param': MERGE_PARAM, 'flax.linen.BatchApply': BATCH_APPLY},
+  examples=(
+    Example(
+      'from flax import linen as nn\n\nempty = nn.FrozenDict({})\n',
+      'from flax.core import FrozenDict\n\nempty = FrozenDict({})\n',
     ),
+    Example('from flax.core import FrozenDict\n\nempty = FrozenDict({})\n', None),
+  ),
 )

@@ -1,4 +1,5 @@
 """nn.ConvLSTMCell -> a helper class: NNX has no convolutional LSTM."""
+
 from __future__ import annotations
 
 from rewrites.cells import CALL, IN_FEATURES, NOTES, carry_init
@@ -6,7 +7,9 @@ from rewrites.defaults import USE_BIAS, ZEROS, dtypes, same
 from rewrites.programs import one_layer, other_library
 from rewrites.record import Helper, Layer, Sample
 
-_HELPER = Helper('ConvLSTMCell', '''\
+_HELPER = Helper(
+  'ConvLSTMCell',
+  '''\
 class ConvLSTMCell(nnx.RNNCellBase):
   """LSTM cell whose gates are convolutions, in the order i, g, f, o; one is added to the forget gate.
 
@@ -21,8 +24,8 @@ class ConvLSTMCell(nnx.RNNCellBase):
   """
 
   def __init__(
-      self, in_features, out_features, kernel_size, *, strides=None, padding='SAME', use_bias=True, dtype=None,
-      param_dtype=jnp.float32, carry_init=nnx.initializers.zeros_init(), rngs):
+      self, in_features, out_features, kernel_size, *, strides=None, padding='SAME', use_bias=True,
+      dtype=None, param_dtype=jnp.float32, carry_init=nnx.initializers.zeros_init(), rngs):
     self.in_features = in_features
     self.out_features = out_features
     self.kernel_size = tuple(kernel_size)
@@ -52,34 +55,46 @@ class ConvLSTMCell(nnx.RNNCellBase):
   @property
   def num_feature_axes(self):
     return len(self.kernel_size) + 1
-''')
+''',
+)
 
 
 def _sample(options: str = '', rank: int = 2) -> Sample:
   spatial, size = ('5, 4', '(3, 3)') if rank == 2 else ('5', '(3,)')
   carry = f'(normal(2, {spatial}, 6, seed=8), normal(2, {spatial}, 6, seed=9))'
   return Sample(
-      f'nn.ConvLSTMCell(6, {size}{options})', f'ConvLSTMCell(4, 6, {size}{options}, rngs=rngs)',
-      (carry, f'normal(2, {spatial}, 4)'))
+    f'nn.ConvLSTMCell(6, {size}{options})',
+    f'ConvLSTMCell(4, 6, {size}{options}, rngs=rngs)',
+    (carry, f'normal(2, {spatial}, 4)'),
+  )
 
 
 RECORD = Layer(
-    linen=('flax.linen.ConvLSTMCell',),
-    nnx='ConvLSTMCell',
-    member='conv_lstm_cell',
-    arguments=(
-        same('features', nnx='out_features', keyword=False), same('kernel_size', keyword=False),
-        same('strides', None), same('padding', 'SAME'), USE_BIAS, *dtypes(), carry_init(ZEROS),
+  linen=('flax.linen.ConvLSTMCell',),
+  nnx='ConvLSTMCell',
+  member='conv_lstm_cell',
+  arguments=(
+    same('features', nnx='out_features', keyword=False),
+    same('kernel_size', keyword=False),
+    same('strides', None),
+    same('padding', 'SAME'),
+    USE_BIAS,
+    *dtypes(),
+    carry_init(ZEROS),
+  ),
+  sizes=(IN_FEATURES,),
+  call=CALL,
+  helper=_HELPER,
+  notes=NOTES,
+  examples=(
+    one_layer(
+      'nn.ConvLSTMCell(6, (3, 3))',
+      'ConvLSTMCell(in_features, 6, (3, 3), rngs=rngs)',
+      'conv_lstm_cell',
+      call='carry, x',
+      given='carry, x',
     ),
-    sizes=(IN_FEATURES,),
-    call=CALL,
-    helper=_HELPER,
-    notes=NOTES,
-    examples=(
-        one_layer(
-            'nn.ConvLSTMCell(6, (3, 3))', 'ConvLSTMCell(in_features, 6, (3, 3), rngs=rngs)', 'conv_lstm_cell',
-            call='carry, x', given='carry, x'),
-        other_library('ConvLSTMCell'),
-    ),
-    samples=(_sample(), _sample(', use_bias=False', rank=1), _sample(', dtype=jnp.bfloat16')),
+    other_library('ConvLSTMCell'),
+  ),
+  samples=(_sample(), _sample(', use_bias=False', rank=1), _sample(', dtype=jnp.bfloat16')),
 )

@@ -1,4 +1,5 @@
 """nn.Einsum -> nnx.Einsum: the arguments swap places, and the bias has to be asked for by its shape."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -39,36 +40,48 @@ def _refuse(facts: Facts) -> str | None:
 
 
 RECORD = Layer(
-    linen=('flax.linen.Einsum',),
-    nnx='flax.nnx.Einsum',
-    member='einsum',
-    arguments=(
-        same('shape', nnx='kernel_shape', keyword=False),
-        Argument('einsum_str', 'einsum_str', None, keyword=False),
-        gone('use_bias', True, None),  # said by the size bias_shape
-        *dtypes(), PRECISION, KERNEL_INIT, BIAS_INIT, PROMOTE_DTYPE, same('preferred_element_type', None),
+  linen=('flax.linen.Einsum',),
+  nnx='flax.nnx.Einsum',
+  member='einsum',
+  arguments=(
+    same('shape', nnx='kernel_shape', keyword=False),
+    Argument('einsum_str', 'einsum_str', None, keyword=False),
+    gone('use_bias', True, None),  # said by the size bias_shape
+    *dtypes(),
+    PRECISION,
+    KERNEL_INIT,
+    BIAS_INIT,
+    PROMOTE_DTYPE,
+    same('preferred_element_type', None),
+  ),
+  sizes=(Size('bias_shape', _bias_shape, keyword=True),),
+  call=(CallArgument('inputs', 'inputs'), CallArgument('einsum_str', 'einsum_str')),
+  reorder=True,
+  refuse=_refuse,
+  examples=(
+    one_layer(
+      "nn.Einsum((3, 5), 'na,ab->nb')",
+      "nnx.Einsum(kernel_shape=(3, 5), einsum_str='na,ab->nb', bias_shape=(5,), rngs=rngs)",
+      'einsum',
+      parameters='*, ',
     ),
-    sizes=(Size('bias_shape', _bias_shape, keyword=True),),
-    call=(CallArgument('inputs', 'inputs'), CallArgument('einsum_str', 'einsum_str')),
-    reorder=True,
-    refuse=_refuse,
-    examples=(
-        one_layer(
-            "nn.Einsum((3, 5), 'na,ab->nb')",
-            "nnx.Einsum(kernel_shape=(3, 5), einsum_str='na,ab->nb', bias_shape=(5,), rngs=rngs)", 'einsum',
-            parameters='*, '),
-        other_library('Einsum'),
+    other_library('Einsum'),
+  ),
+  samples=(
+    Sample(
+      "nn.Einsum((2, 3, 5), 'nta,hab->nthb')",
+      "nnx.Einsum('nta,hab->nthb', (2, 3, 5), (2, 5), rngs=rngs)",
+      ('normal(4, 6, 3)',),
     ),
-    samples=(
-        Sample(
-            "nn.Einsum((2, 3, 5), 'nta,hab->nthb')", "nnx.Einsum('nta,hab->nthb', (2, 3, 5), (2, 5), rngs=rngs)",
-            ('normal(4, 6, 3)',)),
-        Sample(
-            "nn.Einsum((2, 3, 5), 'nta,hab->nthb', use_bias=False)",
-            "nnx.Einsum('nta,hab->nthb', (2, 3, 5), rngs=rngs)", ('normal(4, 6, 3)',)),
-        Sample("nn.Einsum((2, 3, 5), 'na,hab->nbh')", "nnx.Einsum('na,hab->nbh', (2, 3, 5), (5, 2), rngs=rngs)"),
-        Sample(
-            "nn.Einsum((3, 5), '...a,ab->...b', dtype=jnp.bfloat16)",
-            "nnx.Einsum('...a,ab->...b', (3, 5), (5,), dtype=jnp.bfloat16, rngs=rngs)"),
+    Sample(
+      "nn.Einsum((2, 3, 5), 'nta,hab->nthb', use_bias=False)",
+      "nnx.Einsum('nta,hab->nthb', (2, 3, 5), rngs=rngs)",
+      ('normal(4, 6, 3)',),
     ),
+    Sample("nn.Einsum((2, 3, 5), 'na,hab->nbh')", "nnx.Einsum('na,hab->nbh', (2, 3, 5), (5, 2), rngs=rngs)"),
+    Sample(
+      "nn.Einsum((3, 5), '...a,ab->...b', dtype=jnp.bfloat16)",
+      "nnx.Einsum('...a,ab->...b', (3, 5), (5,), dtype=jnp.bfloat16, rngs=rngs)",
+    ),
+  ),
 )

@@ -1,4 +1,5 @@
 """nn.GRUCell -> a helper class: nnx.GRUCell has no bias on the recurrent part of the candidate."""
+
 from __future__ import annotations
 
 from rewrites.cells import CALL, IN_FEATURES, NOTES, examples, gated
@@ -7,7 +8,9 @@ from rewrites.record import Helper, Layer, Rename, Sample
 
 _INPUTS = ('normal(3, 6, seed=8)', 'normal(3, 4)')
 
-_HELPER = Helper('GRUCell', '''\
+_HELPER = Helper(
+  'GRUCell',
+  '''\
 class GRUCell(nnx.RNNCellBase):
   """Gated recurrent unit whose candidate has a bias on its recurrent part.
 
@@ -65,7 +68,9 @@ class GRUCell(nnx.RNNCellBase):
   @property
   def num_feature_axes(self):
     return 1
-''', imports=('import functools', 'from flax import nnx', 'import jax', 'import jax.numpy as jnp'))
+''',
+  imports=('import functools', 'from flax import nnx', 'import jax', 'import jax.numpy as jnp'),
+)
 
 
 def _sample(options: str = '') -> Sample:
@@ -73,15 +78,19 @@ def _sample(options: str = '') -> Sample:
 
 
 RECORD = Layer(
-    linen=('flax.linen.GRUCell',),
-    nnx='GRUCell',
-    member='gru_cell',
-    arguments=gated(nnx_carry=ZEROS),
-    sizes=(IN_FEATURES,),
-    call=CALL,
-    parameters=(Rename('in', 'in_'),),
-    helper=_HELPER,
-    notes=NOTES,
-    examples=examples('GRUCell', 'GRUCell', 'gru_cell'),
-    samples=(_sample(), _sample(', dtype=jnp.bfloat16'), _sample(', gate_fn=nn.hard_sigmoid, activation_fn=nn.relu')),
+  linen=('flax.linen.GRUCell',),
+  nnx='GRUCell',
+  member='gru_cell',
+  arguments=gated(nnx_carry=ZEROS),
+  sizes=(IN_FEATURES,),
+  call=CALL,
+  parameters=(Rename('in', 'in_'),),
+  helper=_HELPER,
+  notes=NOTES,
+  examples=examples('GRUCell', 'GRUCell', 'gru_cell'),
+  samples=(
+    _sample(),
+    _sample(', dtype=jnp.bfloat16'),
+    _sample(', gate_fn=nn.hard_sigmoid, activation_fn=nn.relu'),
+  ),
 )

@@ -1,9 +1,18 @@
 """nn.LayerNorm -> nnx.LayerNorm: the same norm over one feature axis."""
+
 from __future__ import annotations
 
 from rewrites.adapters import PLAIN_PROMOTE
-from rewrites.defaults import (BIAS_INIT, FAST_VARIANCE, FORCE_FLOAT32, SCALE_INIT, USE_BIAS, USE_SCALE, dtypes,
-                               same)
+from rewrites.defaults import (
+  BIAS_INIT,
+  FAST_VARIANCE,
+  FORCE_FLOAT32,
+  SCALE_INIT,
+  USE_BIAS,
+  USE_SCALE,
+  dtypes,
+  same,
+)
 from rewrites.facts import axis_of, half_or_unknown, one_axis
 from rewrites.programs import one_layer, other_library
 from rewrites.record import CallArgument, Layer, Sample, Size
@@ -15,35 +24,46 @@ def _sample(options: str = '', size: int = 8, nnx_options: str = '', call: str =
 
 
 RECORD = Layer(
-    linen=('flax.linen.LayerNorm',),
-    nnx='flax.nnx.LayerNorm',
-    member='layer_norm',
-    arguments=(
-        same('epsilon', 1e-6), *dtypes(), USE_BIAS, USE_SCALE, BIAS_INIT, SCALE_INIT, same('reduction_axes', -1),
-        same('feature_axes', -1), same('axis_name', None), same('axis_index_groups', None), FAST_VARIANCE,
-        FORCE_FLOAT32,
+  linen=('flax.linen.LayerNorm',),
+  nnx='flax.nnx.LayerNorm',
+  member='layer_norm',
+  arguments=(
+    same('epsilon', 1e-6),
+    *dtypes(),
+    USE_BIAS,
+    USE_SCALE,
+    BIAS_INIT,
+    SCALE_INIT,
+    same('reduction_axes', -1),
+    same('feature_axes', -1),
+    same('axis_name', None),
+    same('axis_index_groups', None),
+    FAST_VARIANCE,
+    FORCE_FLOAT32,
+  ),
+  sizes=(Size('num_features', axis_of('x', 'feature_axes', -1)),),
+  call=(CallArgument('x', 'x'), CallArgument('mask', 'mask', keyword=True)),
+  refuse=one_axis('feature_axes', 'LayerNorm'),
+  exact_helper={'promote_dtype': PLAIN_PROMOTE},
+  exact_when=half_or_unknown,
+  examples=(
+    one_layer('nn.LayerNorm()', 'nnx.LayerNorm(in_features, rngs=rngs)', 'layer_norm'),
+    one_layer(
+      'nn.LayerNorm(1e-5, use_bias=False)',
+      'nnx.LayerNorm(in_features, epsilon=1e-5, use_bias=False, rngs=rngs)',
+      'layer_norm',
     ),
-    sizes=(Size('num_features', axis_of('x', 'feature_axes', -1)),),
-    call=(CallArgument('x', 'x'), CallArgument('mask', 'mask', keyword=True)),
-    refuse=one_axis('feature_axes', 'LayerNorm'),
-    exact_helper={'promote_dtype': PLAIN_PROMOTE},
-    exact_when=half_or_unknown,
-    examples=(
-        one_layer('nn.LayerNorm()', 'nnx.LayerNorm(in_features, rngs=rngs)', 'layer_norm'),
-        one_layer(
-            'nn.LayerNorm(1e-5, use_bias=False)', 'nnx.LayerNorm(in_features, epsilon=1e-5, use_bias=False, rngs=rngs)',
-            'layer_norm'),
-        other_library('LayerNorm'),
-    ),
-    samples=(
-        _sample(),
-        _sample('use_scale=False'),
-        _sample('use_bias=False, epsilon=1e-3'),
-        _sample('use_fast_variance=False'),
-        _sample('reduction_axes=(1, 2)'),
-        _sample('reduction_axes=(1, 2), feature_axes=1', 5),
-        _sample(call='mask=normal(3, 5, 8) > -0.5'),
-        _sample('param_dtype=jnp.bfloat16'),
-        _sample('dtype=jnp.bfloat16', nnx_options='promote_dtype=plain_promote'),
-    ),
+    other_library('LayerNorm'),
+  ),
+  samples=(
+    _sample(),
+    _sample('use_scale=False'),
+    _sample('use_bias=False, epsilon=1e-3'),
+    _sample('use_fast_variance=False'),
+    _sample('reduction_axes=(1, 2)'),
+    _sample('reduction_axes=(1, 2), feature_axes=1', 5),
+    _sample(call='mask=normal(3, 5, 8) > -0.5'),
+    _sample('param_dtype=jnp.bfloat16'),
+    _sample('dtype=jnp.bfloat16', nnx_options='promote_dtype=plain_promote'),
+  ),
 )

@@ -1,4 +1,5 @@
 """nn.LSTMCell -> nnx.LSTMCell: eight small layers; `if` is called `if_`."""
+
 from __future__ import annotations
 
 from rewrites.cells import CALL, IN_FEATURES, NOTES, examples, gated
@@ -13,18 +14,18 @@ def _sample(options: str = '', nnx: str | None = None) -> Sample:
 
 
 RECORD = Layer(
-    linen=('flax.linen.LSTMCell',),
-    nnx='flax.nnx.LSTMCell',
-    member='lstm_cell',
-    arguments=gated(),
-    sizes=(IN_FEATURES,),
-    call=CALL,
-    parameters=(Rename('if', 'if_'),),
-    notes=NOTES,
-    examples=examples('LSTMCell', 'nnx.LSTMCell', 'lstm_cell'),
-    samples=(
-        _sample(),
-        _sample(', dtype=jnp.bfloat16'),
-        _sample(', gate_fn=nn.hard_sigmoid, activation_fn=nn.relu'),
-    ),
+  linen=('flax.linen.LSTMCell',),
+  nnx='flax.nnx.LSTMCell',
+  member='lstm_cell',
+  arguments=gated(),
+  sizes=(IN_FEATURES,),
+  call=CALL,
+  parameters=(Rename('if', 'if_'),),
+  notes=NOTES,
+  examples=examples('LSTMCell', 'nnx.LSTMCell', 'lstm_cell'),
+  samples=(
+    _sample(),
+    _sample(', dtype=jnp.bfloat16'),
+    _sample(', gate_fn=nn.hard_sigmoid, activation_fn=nn.relu'),
+  ),
 )

@@ -1,13 +1,25 @@
 """nn.MGUCell -> a helper class: NNX has no minimal gated unit."""
+
 from __future__ import annotations
 
-from rewrites.cells import ACTIVATION, CALL, FEATURES, IN_FEATURES, NOTES, RECURRENT_INIT, carry_init, examples
+from rewrites.cells import (
+  ACTIVATION,
+  CALL,
+  FEATURES,
+  IN_FEATURES,
+  NOTES,
+  RECURRENT_INIT,
+  carry_init,
+  examples,
+)
 from rewrites.defaults import KERNEL_INIT, ONES, SIGMOID, ZEROS, dtypes, same
 from rewrites.record import Helper, Layer, Rename, Sample
 
 _INPUTS = ('normal(3, 6, seed=8)', 'normal(3, 4)')
 
-_HELPER = Helper('MGUCell', '''\
+_HELPER = Helper(
+  'MGUCell',
+  '''\
 class MGUCell(nnx.RNNCellBase):
   """Minimal gated unit: one gate that forgets and resets.
 
@@ -66,7 +78,9 @@ class MGUCell(nnx.RNNCellBase):
   @property
   def num_feature_axes(self):
     return 1
-''', imports=('import functools', 'from flax import nnx', 'import jax', 'import jax.numpy as jnp'))
+''',
+  imports=('import functools', 'from flax import nnx', 'import jax', 'import jax.numpy as jnp'),
+)
 
 
 def _sample(options: str = '') -> Sample:
@@ -74,18 +88,26 @@ def _sample(options: str = '') -> Sample:
 
 
 RECORD = Layer(
-    linen=('flax.linen.MGUCell',),
-    nnx='MGUCell',
-    member='mgu_cell',
-    arguments=(
-        FEATURES, same('gate_fn', SIGMOID), ACTIVATION, KERNEL_INIT, RECURRENT_INIT, same('forget_bias_init', ONES),
-        same('activation_bias_init', ZEROS), *dtypes(), carry_init(ZEROS), same('reset_gate', True),
-    ),
-    sizes=(IN_FEATURES,),
-    call=CALL,
-    parameters=(Rename('if', 'if_'), Rename('in', 'in_')),
-    helper=_HELPER,
-    notes=NOTES,
-    examples=examples('MGUCell', 'MGUCell', 'mgu_cell'),
-    samples=(_sample(), _sample(', reset_gate=False'), _sample(', dtype=jnp.bfloat16')),
+  linen=('flax.linen.MGUCell',),
+  nnx='MGUCell',
+  member='mgu_cell',
+  arguments=(
+    FEATURES,
+    same('gate_fn', SIGMOID),
+    ACTIVATION,
+    KERNEL_INIT,
+    RECURRENT_INIT,
+    same('forget_bias_init', ONES),
+    same('activation_bias_init', ZEROS),
+    *dtypes(),
+    carry_init(ZEROS),
+    same('reset_gate', True),
+  ),
+  sizes=(IN_FEATURES,),
+  call=CALL,
+  parameters=(Rename('if', 'if_'), Rename('in', 'in_')),
+  helper=_HELPER,
+  notes=NOTES,
+  examples=examples('MGUCell', 'MGUCell', 'mgu_cell'),
+  samples=(_sample(), _sample(', reset_gate=False'), _sample(', dtype=jnp.bfloat16')),
 )

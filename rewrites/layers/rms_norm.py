@@ -1,4 +1,5 @@
 """nn.RMSNorm -> nnx.RMSNorm: the same norm over one feature axis."""
+
 from __future__ import annotations
 
 from rewrites.adapters import PLAIN_PROMOTE
@@ -14,27 +15,35 @@ def _sample(options: str = '', nnx_options: str = '', call: str = '') -> Sample:
 
 
 RECORD = Layer(
-    linen=('flax.linen.RMSNorm',),
-    nnx='flax.nnx.RMSNorm',
-    member='rms_norm',
-    arguments=(
-        same('epsilon', 1e-6), *dtypes(), USE_SCALE, SCALE_INIT, same('reduction_axes', -1), same('feature_axes', -1),
-        same('axis_name', None), same('axis_index_groups', None), FAST_VARIANCE, FORCE_FLOAT32,
-    ),
-    sizes=(Size('num_features', axis_of('x', 'feature_axes', -1)),),
-    call=(CallArgument('x', 'x'), CallArgument('mask', 'mask')),
-    refuse=one_axis('feature_axes', 'RMSNorm'),
-    exact_helper={'promote_dtype': PLAIN_PROMOTE},
-    exact_when=half_or_unknown,
-    examples=(
-        one_layer('nn.RMSNorm()', 'nnx.RMSNorm(in_features, rngs=rngs)', 'rms_norm'),
-        other_library('RMSNorm'),
-    ),
-    samples=(
-        _sample(),
-        _sample('use_scale=False'),
-        _sample('epsilon=1e-3, reduction_axes=(1, 2)'),
-        _sample(call='mask=normal(3, 5, 8) > -0.5'),
-        _sample('dtype=jnp.bfloat16', 'promote_dtype=plain_promote'),
-    ),
+  linen=('flax.linen.RMSNorm',),
+  nnx='flax.nnx.RMSNorm',
+  member='rms_norm',
+  arguments=(
+    same('epsilon', 1e-6),
+    *dtypes(),
+    USE_SCALE,
+    SCALE_INIT,
+    same('reduction_axes', -1),
+    same('feature_axes', -1),
+    same('axis_name', None),
+    same('axis_index_groups', None),
+    FAST_VARIANCE,
+    FORCE_FLOAT32,
+  ),
+  sizes=(Size('num_features', axis_of('x', 'feature_axes', -1)),),
+  call=(CallArgument('x', 'x'), CallArgument('mask', 'mask')),
+  refuse=one_axis('feature_axes', 'RMSNorm'),
+  exact_helper={'promote_dtype': PLAIN_PROMOTE},
+  exact_when=half_or_unknown,
+  examples=(
+    one_layer('nn.RMSNorm()', 'nnx.RMSNorm(in_features, rngs=rngs)', 'rms_norm'),
+    other_library('RMSNorm'),
+  ),
+  samples=(
+    _sample(),
+    _sample('use_scale=False'),
+    _sample('epsilon=1e-3, reduction_axes=(1, 2)'),
+    _sample(call='mask=normal(3, 5, 8) > -0.5'),
+    _sample('dtype=jnp.bfloat16', 'promote_dtype=plain_promote'),
+  ),
 )

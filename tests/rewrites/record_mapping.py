@@ -1,4 +1,5 @@
 """A small weight map made of the records alone, both ways; independent of migrator.weights on purpose."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,7 +24,7 @@ def record_of(module: nnx.Module) -> Layer | None:
 
 
 def rows(record: Layer, module: nnx.Module, paths: set[tuple[str, ...]]) -> Rows:
-  """Returns which Linen leaves (paths inside this layer) are which NNX leaf; each Linen path is in one row."""
+  """Returns which Linen leaves (paths in this layer) are which NNX leaf; each Linen path is in one row."""
   left, found = set(paths), []
   for child in record.children:
     for head in sorted({path[0] for path in left}):
@@ -43,9 +44,9 @@ def rows(record: Layer, module: nnx.Module, paths: set[tuple[str, ...]]) -> Rows
       found.append((sources, tuple(row.nnx.split('/')), row.axis))
       continue
     start = tuple(row.linen.split('/'))
-    for path in sorted(path for path in left if path[:len(start)] == start):
+    for path in sorted(path for path in left if path[: len(start)] == start):
       left.remove(path)
-      found.append(((path,), (*row.nnx.split('/'), *path[len(start):]), 0))
+      found.append(((path,), (*row.nnx.split('/'), *path[len(start) :]), 0))
   return found + [((path,), path, 0) for path in sorted(left)]
 
 
@@ -53,11 +54,13 @@ def _position(child: Any, head: str) -> tuple | None:
   if not child.many:
     return (child.nnx,) if head == child.linen_name else None
   start = child.linen_name.partition('{}')[0]
-  return (child.nnx, int(head[len(start):])) if head.startswith(start) else None
+  return (child.nnx, int(head[len(start) :])) if head.startswith(start) else None
 
 
 def linen_leaves(variables: dict[str, Any]) -> Flat:
-  return {path: leaf for tree in variables.values() for path, leaf in traverse_util.flatten_dict(tree).items()}
+  return {
+    path: leaf for tree in variables.values() for path, leaf in traverse_util.flatten_dict(tree).items()
+  }
 
 
 def collection_of(variables: dict[str, Any]) -> dict[tuple, str]:
@@ -66,8 +69,9 @@ def collection_of(variables: dict[str, Any]) -> dict[tuple, str]:
 
 def to_nnx(table: Rows, leaves: Flat) -> Flat:
   return {
-      target: leaves[linen[0]] if len(linen) == 1 else jnp.concatenate([leaves[path] for path in linen], axis)
-      for linen, target, axis in table}
+    target: leaves[linen[0]] if len(linen) == 1 else jnp.concatenate([leaves[path] for path in linen], axis)
+    for linen, target, axis in table
+  }
 
 
 def to_linen(table: Rows, leaves: Flat, sizes: dict[tuple, int]) -> Flat:

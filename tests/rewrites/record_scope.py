@@ -1,4 +1,5 @@
 """What the sample texts of the records may name, and random variables for the Linen side."""
+
 from __future__ import annotations
 
 import functools
@@ -32,14 +33,18 @@ def helpers() -> list[Helper]:
   """Every helper any record may write into the user's file."""
   found = registry.registry()
   return [
-      WITHOUT_OUT_SHARDING, TUPLE_PROMOTE_DTYPE, KNOWN_KEYWORDS, PLAIN_PROMOTE, LINEN_ATTENTION,
-      *(layer.helper for layer in found.layers if layer.helper is not None),
-      *found.function_helpers.values(),
+    WITHOUT_OUT_SHARDING,
+    TUPLE_PROMOTE_DTYPE,
+    KNOWN_KEYWORDS,
+    PLAIN_PROMOTE,
+    LINEN_ATTENTION,
+    *(layer.helper for layer in found.layers if layer.helper is not None),
+    *found.function_helpers.values(),
   ]
 
 
 def run_helper(helper: Helper) -> Any:
-  """Executes a helper with nothing but its own imports and what it uses, and returns the object it defines."""
+  """Executes a helper with nothing but its own imports and what it uses; returns the object it defines."""
   wanted = {other.name: other for other in helpers()}
   namespace: dict[str, Any] = {name: run_helper(wanted[name]) for name in helper.uses}
   exec('\n'.join(helper.imports), namespace)
@@ -49,8 +54,17 @@ def run_helper(helper: Helper) -> Any:
 
 @functools.cache
 def scope() -> dict[str, Any]:
-  names = dict(
-      nn=nn, nnx=nnx, jnp=jnp, jax=jax, np=np, flax=flax, functools=functools, normal=normal, integers=integers)
+  names = {
+    'nn': nn,
+    'nnx': nnx,
+    'jnp': jnp,
+    'jax': jax,
+    'np': np,
+    'flax': flax,
+    'functools': functools,
+    'normal': normal,
+    'integers': integers,
+  }
   return {**names, **{helper.name: run_helper(helper) for helper in helpers()}}
 
 
@@ -65,6 +79,7 @@ def keywords(text: str) -> dict[str, Any]:
 def resolve(name: str) -> Any:
   """Returns the object behind a dotted name; submodules are imported on the way."""
   import importlib
+
   parts = name.split('.')
   value = importlib.import_module(parts[0])
   for end, part in enumerate(parts[1:], 2):
@@ -79,7 +94,7 @@ def nnx_class(record: Layer) -> type:
 
 
 def random_variables(sample: Sample) -> tuple[nn.Module, dict[str, Any]]:
-  """Returns the Linen layer and variables of noise; variances are positive, caches and counters stay as they are."""
+  """Returns the Linen layer and variables of noise; variances are positive, a cache is empty."""
   layer = evaluate(sample.linen)
   texts = sample.inputs if sample.linen_init is None else sample.linen_init
   rngs = {'params': jax.random.key(0), 'dropout': jax.random.key(3)}
@@ -94,8 +109,9 @@ def _zeros(tree: Any) -> Any:
 
 def _noise(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
   return {
-      name: _noise(value, (*path, name)) if isinstance(value, Mapping) else _random((*path, name), value)
-      for name, value in tree.items()}
+    name: _noise(value, (*path, name)) if isinstance(value, Mapping) else _random((*path, name), value)
+    for name, value in tree.items()
+  }
 
 
 def _random(path: tuple[str, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:

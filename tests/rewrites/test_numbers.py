@@ -1,4 +1,5 @@
-"""Each sample: the Linen layer with random variables equals the NNX layer with the same variables, moved by the record."""
+"""Each sample: Linen with random variables equals NNX with the same ones, moved by the record."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,8 +16,10 @@ from rewrites import registry
 from rewrites.record import Layer, Sample
 
 SAMPLES = [
-    pytest.param(layer, sample, id=f'{layer.linen[0].rpartition(".")[2]}-{index}')
-    for layer in registry.layers() for index, sample in enumerate(layer.samples)]
+  pytest.param(layer, sample, id=f'{layer.linen[0].rpartition(".")[2]}-{index}')
+  for layer in registry.layers()
+  for index, sample in enumerate(layer.samples)
+]
 
 
 def native(sample: Sample) -> nnx.Module:
@@ -37,7 +40,7 @@ def same_bits(one: Any, other: Any) -> bool:
 
 @pytest.mark.parametrize('layer, sample', SAMPLES)
 def test_leaves(layer: Layer, sample: Sample):
-  """Each leaf of either side is used once, with equal shape and dtype, in the right collection; the way back is exact."""
+  """Each leaf is used once, with equal shape and dtype, in the right collection; the way back is exact."""
   _, variables = random_variables(sample)
   leaves, collections, module = linen_leaves(variables), collection_of(variables), native(sample)
   table, target = rows(layer, module, set(leaves)), weights(module)
@@ -85,15 +88,20 @@ def programs(layer: Layer, sample: Sample):
 
 
 def with_gradients(program):
-  """Returns (variables, inputs) -> (output, updates, gradients for the parameters and the floating inputs)."""
+  """Returns (variables, inputs) -> (output, updates, gradients for parameters and floating inputs)."""
+
   def run(variables, inputs):
     def loss(params, floating):
-      given = jax.tree.map(lambda new, old: old if new is None else new, floating, inputs, is_leaf=lambda x: x is None)
+      given = jax.tree.map(
+        lambda new, old: old if new is None else new, floating, inputs, is_leaf=lambda x: x is None
+      )
       out, updates = program({**variables, 'params': params}, given)
       return sum((leaf.astype(jnp.float32) ** 2).sum() for leaf in jax.tree.leaves(out)), (out, updates)
 
     floating = jax.tree.map(lambda leaf: leaf if jnp.issubdtype(leaf.dtype, jnp.floating) else None, inputs)
-    grads, (out, updates) = jax.grad(loss, argnums=(0, 1), has_aux=True)(variables.get('params', {}), floating)
+    grads, (out, updates) = jax.grad(loss, argnums=(0, 1), has_aux=True)(
+      variables.get('params', {}), floating
+    )
     return out, updates, grads
 
   return run
@@ -131,6 +139,8 @@ def test_the_comparison_can_fail():
   """A wrong parameter row is found: two gates swapped, or a leaf left out."""
   layer = registry.layer_for('flax.linen.LSTMCell')
   one, other, variables, inputs = programs(layer, layer.samples[0])
-  swapped = {'params': {**variables['params'], 'ii': variables['params']['io'], 'io': variables['params']['ii']}}
+  swapped = {
+    'params': {**variables['params'], 'ii': variables['params']['io'], 'io': variables['params']['ii']}
+  }
   want, got = one(variables, inputs)[0], other(swapped, inputs)[0]
   assert not all(map(same_bits, jax.tree.leaves(want), jax.tree.leaves(got)))

@@ -1,4 +1,5 @@
 """Discovery: records are found by being there, doubles are refused, nothing heavy is imported."""
+
 from __future__ import annotations
 
 import pathlib
@@ -15,7 +16,10 @@ from rewrites.record import Argument, Facts, Helper, Layer, exact_arguments
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-_LAYER = "from rewrites.record import Layer\nRECORD = Layer(linen=('flax.linen.{0}',), nnx='flax.nnx.{0}', member='m')\n"
+_LAYER = (
+  'from rewrites.record import Layer\n'
+  "RECORD = Layer(linen=('flax.linen.{0}',), nnx='flax.nnx.{0}', member='m')\n"
+)
 _MANUAL = "from rewrites.record import Manual\nRECORDS = (Manual({{'flax.linen.{0}': 'why'}}),)\n"
 
 
@@ -65,8 +69,10 @@ def test_file_with_something_else(package):
 
 def test_importing_all_records_imports_no_jax_and_no_flax():
   code = (
-      'import sys\nfrom rewrites import handled, registry\nregistry.registry()\n'
-      "print([name for name in sys.modules if name.split('.')[0] in ('jax', 'jaxlib', 'flax', 'numpy', 'libcst')])\n")
+    'import sys\nfrom rewrites import handled, registry\nregistry.registry()\n'
+    "heavy = ('jax', 'jaxlib', 'flax', 'numpy', 'libcst')\n"
+    "print([name for name in sys.modules if name.split('.')[0] in heavy])\n"
+  )
   done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
   assert done.stdout.strip() == '[]'
 
@@ -82,7 +88,11 @@ def test_long_and_short_names():
   assert registry.layer_for_nnx('flax.nnx.Linear') == (dense,)
   assert len(registry.layer_for_nnx('flax.nnx.MultiHeadAttention')) == 2
   assert [layer.linen[0] for layer in registry.layer_for_nnx('GRUCell')] == ['flax.linen.GRUCell']
-  assert registry.manual_reason('flax.linen.transforms.scan') == registry.manual_reason('flax.linen.scan') is not None
+  assert (
+    registry.manual_reason('flax.linen.transforms.scan')
+    == registry.manual_reason('flax.linen.scan')
+    is not None
+  )
   assert registry.manual_reason('flax.linen.Dense') is None
   assert registry.function_helper('flax.linen.module.merge_param').name == 'merge_param'
   assert registry.exact_function('flax.linen.dot_product_attention').name == 'linen_attention'
@@ -91,8 +101,10 @@ def test_long_and_short_names():
 def public_names() -> list[str]:
   """Public names of flax.linen that are not submodules."""
   return sorted(
-      f'flax.linen.{name}' for name in dir(nn)
-      if not name.startswith('_') and not isinstance(getattr(nn, name), types.ModuleType))
+    f'flax.linen.{name}'
+    for name in dir(nn)
+    if not name.startswith('_') and not isinstance(getattr(nn, name), types.ModuleType)
+  )
 
 
 def test_every_public_name_is_covered_once():
@@ -109,14 +121,21 @@ def test_no_record_for_what_linen_does_not_have():
 
 
 def test_reasons_are_sentences_for_a_user():
-  assert [name for name, reason in registry.registry().manual.items() if len(reason) < 20 or reason[-1] == '.'] == []
+  assert [
+    name for name, reason in registry.registry().manual.items() if len(reason) < 20 or reason[-1] == '.'
+  ] == []
 
 
 def test_exact_arguments():
   helpers = {'a': Helper('f', ''), 'b': Helper('g', '')}
   record = Layer(
-      linen=('x',), nnx='y', member='m', exact_helper=helpers, exact_when=lambda facts: 'dtype' in facts.arguments,
-      exact_each={'b': lambda facts: 'flag' in facts.arguments})
+    linen=('x',),
+    nnx='y',
+    member='m',
+    exact_helper=helpers,
+    exact_when=lambda facts: 'dtype' in facts.arguments,
+    exact_each={'b': lambda facts: 'flag' in facts.arguments},
+  )
   assert exact_arguments(record, Facts({}, {})) == {}
   assert exact_arguments(record, Facts({'dtype': None}, {})) == {'a': helpers['a']}
   assert exact_arguments(record, Facts({'dtype': None, 'flag': True}, {})) == helpers
@@ -124,13 +143,21 @@ def test_exact_arguments():
 
 def test_defaults_that_differ_can_be_written():
   """A Linen default the codemod may have to write out is a literal, or a name it can import."""
+
   def differs(argument: Argument) -> bool:
     return argument.nnx is not None and argument.linen_default != argument.nnx_default
 
   found = {
-      (layer.linen[0].rpartition('.')[2], argument.linen): argument.linen_default
-      for layer in registry.layers() for argument in layer.arguments if differs(argument)}
+    (layer.linen[0].rpartition('.')[2], argument.linen): argument.linen_default
+    for layer in registry.layers()
+    for argument in layer.arguments
+    if differs(argument)
+  }
   assert found == {
-      ('BatchNorm', 'use_running_average'): None, ('Dropout', 'deterministic'): None, ('SimpleCell', 'dtype'): None,
-      ('Einsum', 'einsum_str'): None, ('MultiHeadDotProductAttention', 'decode'): False,
-      ('SelfAttention', 'decode'): False}
+    ('BatchNorm', 'use_running_average'): None,
+    ('Dropout', 'deterministic'): None,
+    ('SimpleCell', 'dtype'): None,
+    ('Einsum', 'einsum_str'): None,
+    ('MultiHeadDotProductAttention', 'decode'): False,
+    ('SelfAttention', 'decode'): False,
+  }

@@ -1,4 +1,5 @@
 """The recorded arguments and defaults are those of the installed Flax, on both sides."""
+
 from __future__ import annotations
 
 import inspect
@@ -16,7 +17,8 @@ from rewrites.record import REQUIRED, SAME, Argument, Layer, Source
 
 LAYERS = [pytest.param(layer, id=layer.linen[0].rpartition('.')[2]) for layer in registry.layers()]
 NAMES = [
-    pytest.param(layer, name, id=name.rpartition('.')[2]) for layer in registry.layers() for name in layer.linen]
+  pytest.param(layer, name, id=name.rpartition('.')[2]) for layer in registry.layers() for name in layer.linen
+]
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -25,8 +27,10 @@ def parameters(function: Callable) -> dict[str, inspect.Parameter]:
   stars = {inspect.Parameter.VAR_POSITIONAL: '*', inspect.Parameter.VAR_KEYWORD: '**'}
   found = inspect.signature(function).parameters.values()
   return {
-      stars.get(parameter.kind, '') + parameter.name: parameter
-      for parameter in found if parameter.name not in ('self', 'parent', 'name')}
+    stars.get(parameter.kind, '') + parameter.name: parameter
+    for parameter in found
+    if parameter.name not in ('self', 'parent', 'name')
+  }
 
 
 def agrees(recorded: Any, actual: Any) -> bool:
@@ -59,9 +63,11 @@ def test_linen_constructor(layer: Layer, name: str):
   actual = parameters(resolve(name).__init__)
   assert [argument.linen for argument in layer.arguments] == list(actual)
   wrong = {
-      argument.linen: actual[argument.linen].default for argument in layer.arguments
-      if not (argument.unsupported and argument.nnx is None)
-      and not agrees(spelled(argument, 'linen'), actual[argument.linen].default)}
+    argument.linen: actual[argument.linen].default
+    for argument in layer.arguments
+    if not (argument.unsupported and argument.nnx is None)
+    and not agrees(spelled(argument, 'linen'), actual[argument.linen].default)
+  }
   assert wrong == {}
 
 
@@ -81,24 +87,30 @@ def test_nnx_constructor(layer: Layer):
 
 @pytest.mark.parametrize('layer', LAYERS)
 def test_nnx_positions(layer: Layer):
-  """Sizes, then positional arguments, are NNX's first positional parameters, unless all is written by keyword."""
+  """Sizes, then positional arguments, are NNX's first parameters, unless all is written by keyword."""
   actual = parameters(nnx_class(layer).__init__)
   leading = [size.nnx for size in layer.sizes if not size.keyword]
   if layer.reorder:
     assert leading == []
     return
   leading += [argument.nnx for argument in layer.arguments if argument.nnx and not argument.keyword]
-  positional = [name for name, parameter in actual.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-  assert positional[:len(leading)] == leading or layer.star_argument
+  positional = [
+    name for name, parameter in actual.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+  ]
+  assert positional[: len(leading)] == leading or layer.star_argument
 
 
 @pytest.mark.parametrize('layer', LAYERS)
 def test_every_required_nnx_argument_is_written(layer: Layer):
   actual = parameters(nnx_class(layer).__init__)
   required = {
-      name for name, parameter in actual.items()
-      if parameter.default is parameter.empty and parameter.kind not in _VARIADIC}
-  written = {size.nnx for size in layer.sizes} | {argument.nnx for argument in layer.arguments} | set(layer.added)
+    name
+    for name, parameter in actual.items()
+    if parameter.default is parameter.empty and parameter.kind not in _VARIADIC
+  }
+  written = (
+    {size.nnx for size in layer.sizes} | {argument.nnx for argument in layer.arguments} | set(layer.added)
+  )
   assert required - written - ({'rngs'} if layer.rngs else set()) == set()
   assert ('rngs' in actual) or not layer.rngs
   assert {size.nnx for size in layer.sizes} | set(layer.added) | set(layer.exact_helper) <= set(actual)
