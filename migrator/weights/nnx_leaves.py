@@ -16,16 +16,12 @@ RANDOM = (nnx.RngKey, nnx.RngCount)
 def weights(model: Any) -> dict[NnxPath, nnx.Variable]:
   """Returns {path as in nnx.state: variable} of a module or a State, without random variables.
 
-  Raises:
-    WeightsError: an array attribute that is no Variable; no Linen leaf can belong to it.
+  Plain arrays among the attributes (the mask of a convolution) are constructor arguments, no
+  weights: Linen keeps them out of its variables, and so they are left out here.
   """
   state = model if isinstance(model, nnx.State) else nnx.state(model)
-  flat = {}
-  for path, variable in nnx.to_flat_state(state):
-    if isinstance(variable, RANDOM):
-      continue
-    flat[plain(path)] = variable
-  return {path: variable for path, variable in flat.items() if isinstance(variable, nnx.Variable)}
+  return {plain(path): variable for path, variable in nnx.to_flat_state(state)
+          if isinstance(variable, nnx.Variable) and not isinstance(variable, RANDOM)}
 
 
 def aliases(model: Any) -> dict[NnxPath, NnxPath]:

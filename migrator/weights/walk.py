@@ -46,9 +46,13 @@ class Walk:
         raise WeightsError(f'class {class_name} contains itself without end at {show(linen)}; '
                            'correct the manifest')
       scope = Scope(linen, nnx, self.class_map(class_name))
-      states = self.members(scope.entry.members, scope, [State()])
+      states = [self._kept(scope)] if _keeps_names(scope.entry) else self.members(
+        scope.entry.members, scope, [State()])
       self._seen[key] = cheapest([self._charge_left_over(scope, state) for state in states])
     return self._seen[key]
+
+  def _kept(self, scope: Scope) -> State:
+    return self._place(State(), Placed(scope.linen, scope.nnx), None)
 
   def class_map(self, class_name: str) -> ClassMap:
     """Returns the manifest entry of a class, or raises WeightsError."""
@@ -140,10 +144,8 @@ class Walk:
   def _inside(self, state: State, member: Submodule, linen: Path, nnx: NnxPath) -> State:
     class_name = names.class_of(member, linen, self.manifest)
     if class_name is not None and ':' in class_name:
-      entry = self.class_map(class_name)
-      if entry.members or entry.outcome == 'native':
-        inside = self.module(class_name, linen, nnx)
-        return self._place(state, Placed(linen, nnx, class_name, inside=inside), None)
+      inside = self.module(class_name, linen, nnx)
+      return self._place(state, Placed(linen, nnx, class_name, inside=inside), None)
     record = self.layer_for(class_name) if class_name else None
     return self._place(state, Placed(linen, nnx, class_name, record=record), None)
 
@@ -178,8 +180,8 @@ class Walk:
     """Adds the price of the leaves below this module that no member took."""
     left = 0
     if self.linen is not None:
-      below = self.linen.leaves(scope.linen)
-      left += sum(1 for leaf in below if not any(_covers(node, leaf) for node in state.placed))
+      taken = {(node.collection, node.linen) for node in state.placed}
+      left += sum(1 for leaf in self.linen.leaves(scope.linen) if not _covered(leaf, taken))
     if self.nnx is not None:
       nodes = {text(node.nnx) for node in state.placed}
       own = [leaf for leaf in self.nnx.leaves(text(scope.nnx)) if leaf not in self.nnx.shared]
@@ -213,6 +215,11 @@ class Walk:
     return True
 
 
+def _keeps_names(entry: ClassMap) -> bool:
+  """Whether the class stays Linen behind nnx.bridge.ToNNX, which keeps Linen's names."""
+  return entry.outcome != 'native' and not entry.members
+
+
 def _unnamed(state: State, found: names.Found) -> State:
   """A name that cannot be told is an error in the end; reading on shows the other errors too."""
   if found.unnamed is None:
@@ -220,6 +227,7 @@ def _unnamed(state: State, found: names.Found) -> State:
   return state.with_(cost=state.cost + HOLE, problems=(*state.problems, found.unnamed))
 
 
-def _covers(node: Placed, leaf: tuple[str, Path]) -> bool:
+def _covered(leaf: tuple[str, Path], taken: set[tuple[str | None, Path]]) -> bool:
   collection, path = leaf
-  return path[:len(node.linen)] == node.linen and node.collection in (None, collection)
+  return any((None, path[:depth]) in taken or (collection, path[:depth]) in taken
+             for depth in range(len(path) + 1))
