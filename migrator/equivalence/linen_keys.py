@@ -1,9 +1,10 @@
 """Watching which random keys a Linen model really uses, and giving it one constant key instead.
 
 `nn.Module.make_rng` is replaced for the time of a trace.  A key may be a tracer
-inside scan, vmap, remat or jit, so its value is reported by a debug callback
-when the program runs: bodies that Linen traces twice but runs once report once,
-a scan reports the key of every step.
+inside scan, vmap, remat or jit, so it is passed through a callback that notes
+its value when the program runs: bodies that Linen traces twice but runs once
+note once, a scan notes the key of every step.  The callback is pure, so that it
+vanishes with unused traces; one with an effect makes nn.scan refuse its body.
 """
 from __future__ import annotations
 
@@ -25,10 +26,16 @@ class KeyLog:
   def __init__(self) -> None:
     self._sites: list[tuple[Draw, list[np.ndarray]]] = []
 
-  def site(self, path: tuple[str, ...], stream: str) -> Callable[[Any], None]:
+  def site(self, path: tuple[str, ...], stream: str) -> Callable[[Any], np.ndarray]:
+    """Returns the identity, which notes what passes through it."""
     keys: list[np.ndarray] = []
     self._sites.append(((path, stream), keys))
-    return lambda data: keys.append(np.asarray(data))
+
+    def note(data: Any) -> np.ndarray:
+      keys.append(np.array(data))
+      return keys[-1]
+
+    return note
 
   def draws(self) -> dict[Draw, np.ndarray]:
     """Returns key data [steps, draws per step, words] by (module path, stream), in the order of drawing.
@@ -53,15 +60,15 @@ class KeyLog:
 
 @contextlib.contextmanager
 def watched_keys(log: KeyLog) -> Iterator[None]:
-  """Programs traced inside report the keys they draw to the log when they run."""
+  """Programs traced inside note the keys they use in the log when they run."""
   original = nn.Module.make_rng
 
   def make_rng(self: nn.Module, name: str = 'params') -> Any:
     key = original(self, name)
     # nn.jit draws a root key for its body by the same method; it is no draw of the model.
-    if sys._getframe(1).f_globals.get('__name__') != 'flax.linen.transforms':
-      jax.debug.callback(log.site(self.path, name), _data(key))
-    return key
+    if sys._getframe(1).f_globals.get('__name__') == 'flax.linen.transforms':
+      return key
+    return _through(log.site(self.path, name), key)
 
   with _replaced(make_rng):
     yield
@@ -88,5 +95,10 @@ def _replaced(make_rng: Any) -> Iterator[None]:
     nn.Module.make_rng = original  # type: ignore[method-assign]
 
 
-def _data(key: Any) -> Any:
-  return jax.random.key_data(key) if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+def _through(note: Callable[[Any], np.ndarray], key: Any) -> Any:
+  """Returns the key after it has passed through the callback."""
+  typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+  data = jax.random.key_data(key) if typed else key
+  kind = jax.ShapeDtypeStruct(data.shape, data.dtype)
+  passed = jax.pure_callback(note, kind, data, vmap_method='sequential')
+  return jax.random.wrap_key_data(passed, impl=jax.random.key_impl(key)) if typed else passed

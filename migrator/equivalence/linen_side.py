@@ -67,9 +67,9 @@ class LinenSide:
     """Runs `body['mode']`; answers with output, collections after the call, and the keys drawn."""
     ready, mode, keys = self._request(message)
     run = jax.jit(lambda variables, arrays: self._apply(ready, mode, variables, arrays))
-    with self._keys(keys):
-      output, state = run(ready.variables, ready.inputs.arrays)
-    log = self._watch(ready, mode) if keys == 'recorded' and ready.case.rngs else KeyLog()
+    log = KeyLog()
+    with constant_keys(jax.random.key(CONSTANT_KEY)) if keys == 'constant' else watched_keys(log):
+      output, state = jax.block_until_ready(run(ready.variables, ready.inputs.arrays))
     kept = {name: tree for name, tree in ready.variables.items() if name != 'params'}
     draws = log.draws()
     keys_drawn = {(str(k),): data for k, data in enumerate(draws.values())}
@@ -138,18 +138,6 @@ class LinenSide:
     # Initial values cost a compilation; they are needed only where something keeps them.
     initial = shapes if all(inexact) else jax.jit(initialise)(inputs.arrays)
     return jax.tree_util.tree_map_with_path(_filled, initial)
-
-  def _watch(self, ready: Prepared, mode: str) -> KeyLog:
-    """Runs the model once more for its keys alone; the compiler drops all arithmetic."""
-    log = KeyLog()
-
-    def keys_only(variables: Any, arrays: Any) -> None:
-      self._apply(ready, mode, variables, arrays)
-
-    with watched_keys(log):
-      jax.jit(keys_only)(ready.variables, ready.inputs.arrays)
-    jax.effects_barrier()
-    return log
 
   def _keys(self, keys: str) -> contextlib.AbstractContextManager[None]:
     return constant_keys(jax.random.key(CONSTANT_KEY)) if keys == 'constant' else contextlib.nullcontext()

@@ -235,8 +235,7 @@ class Outer(nn.Module):
 def watched(module, x, root):
   log = KeyLog()
   with watched_keys(log):
-    jax.jit(lambda: module.apply({}, x, rngs={'dropout': root}))()
-  jax.effects_barrier()
+    jax.block_until_ready(jax.jit(lambda: module.apply({}, x, rngs={'dropout': root}))())
   return log.draws()
 
 
