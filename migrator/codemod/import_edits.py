@@ -4,13 +4,12 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import libcst as cst
 from libcst.helpers import get_full_name_for_node
 
 Import: TypeAlias = cst.Import | cst.ImportFrom
-Node = TypeVar('Node', bound=cst.CSTNode)
 
 
 def module_name(statement: cst.ImportFrom) -> str:
@@ -28,7 +27,8 @@ def bound_name(statement: Import, alias: cst.ImportAlias) -> str:
   """Returns the local name: 'nn' of `import flax.linen as nn`, 'flax' of `import flax.linen`."""
   if alias.asname is not None:
     return get_full_name_for_node(alias.asname.name) or ''
-  return alias.evaluated_name if isinstance(statement, cst.ImportFrom) else alias.evaluated_name.partition('.')[0]
+  name = alias.evaluated_name
+  return name if isinstance(statement, cst.ImportFrom) else name.partition('.')[0]
 
 
 def target(statement: Import, alias: cst.ImportAlias) -> str:
@@ -80,7 +80,7 @@ def _place(names: list[str], name: str) -> int:
   return len(names)
 
 
-def _separator(statement: cst.ImportFrom, aliases: list[cst.ImportAlias]) -> cst.Comma:
+def _separator(statement: cst.ImportFrom, aliases: list[cst.ImportAlias]) -> cst.Comma | cst.MaybeSentinel:
   """The comma and space that stand between two names of the statement, without comments."""
   if len(aliases) > 1 and isinstance(aliases[0].comma, cst.Comma):
     return _without_comment(aliases[0].comma)
@@ -89,17 +89,19 @@ def _separator(statement: cst.ImportFrom, aliases: list[cst.ImportAlias]) -> cst
   return cst.Comma(whitespace_after=cst.SimpleWhitespace(' '))
 
 
-def _without_comment(comma: Node) -> Node:
-  if isinstance(comma, cst.Comma) and isinstance(comma.whitespace_after, cst.ParenthesizedWhitespace):
-    first = comma.whitespace_after.first_line.with_changes(comment=None, whitespace=cst.SimpleWhitespace(''))
-    lines = [line for line in comma.whitespace_after.empty_lines if line.comment is None]
-    return comma.with_changes(whitespace_after=comma.whitespace_after.with_changes(first_line=first, empty_lines=lines))
-  return comma
+def _without_comment(comma: cst.Comma | cst.MaybeSentinel) -> cst.Comma | cst.MaybeSentinel:
+  if not isinstance(comma, cst.Comma) or not isinstance(comma.whitespace_after, cst.ParenthesizedWhitespace):
+    return comma
+  space = comma.whitespace_after
+  first = space.first_line.with_changes(comment=None, whitespace=cst.SimpleWhitespace(''))
+  lines = [line for line in space.empty_lines if line.comment is None]
+  return comma.with_changes(whitespace_after=space.with_changes(first_line=first, empty_lines=lines))
 
 
-def _with_comment_of(comma: cst.Comma, other: cst.Comma | cst.MaybeSentinel) -> cst.Comma:
+def _with_comment_of(comma: cst.Comma | cst.MaybeSentinel,
+                     other: cst.Comma | cst.MaybeSentinel) -> cst.Comma | cst.MaybeSentinel:
   """Returns `comma` with the end-of-line comment that stands after `other`."""
-  if not isinstance(other, cst.Comma):
+  if not isinstance(comma, cst.Comma) or not isinstance(other, cst.Comma):
     return comma
   mine, its = comma.whitespace_after, other.whitespace_after
   if isinstance(mine, cst.ParenthesizedWhitespace) and isinstance(its, cst.ParenthesizedWhitespace):

@@ -65,7 +65,8 @@ def insert(module: cst.Module, line: cst.SimpleStatementLine) -> cst.Module:
   body = list(module.body)
   statement = _import(line)
   assert statement is not None
-  known = [(place, found) for place, item in enumerate(body[:_end(body)]) if (found := _import(item)) is not None]
+  found = ((place, _import(item)) for place, item in enumerate(body[:_end(body)]))
+  known = [(place, item) for place, item in found if item is not None]
   if not known:
     return _first(module, line)
   place, after = _place(known, statement)
@@ -75,15 +76,14 @@ def insert(module: cst.Module, line: cst.SimpleStatementLine) -> cst.Module:
 
 def _import(statement: cst.BaseStatement) -> Import | None:
   """Returns the import of a line that is nothing but one import."""
-  if isinstance(statement, cst.SimpleStatementLine) and isinstance(statement.body[0], (cst.Import, cst.ImportFrom)):
-    return statement.body[0]
-  return None
+  first = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else None
+  return first if isinstance(first, (cst.Import, cst.ImportFrom)) else None
 
 
 def _end(body: Sequence[cst.BaseStatement]) -> int:
   """The place of the first definition: imports further down stand there for a reason."""
-  definitions = (place for place, item in enumerate(body) if isinstance(item, (cst.FunctionDef, cst.ClassDef)))
-  return next(definitions, len(body))
+  kinds = (cst.FunctionDef, cst.ClassDef)
+  return next((place for place, item in enumerate(body) if isinstance(item, kinds)), len(body))
 
 
 def _module(statement: Import) -> str:
@@ -123,7 +123,7 @@ def _mixed(known: list[tuple[int, Import]]) -> bool:
   for rank in (STANDARD, THIRD_PARTY, RELATIVE):
     section = [(place, item) for place, item in known if _rank(item) == rank]
     kinds = [isinstance(item, cst.Import) for _, item in section]
-    if _sorted(section) and any(second and not first for first, second in zip(kinds, kinds[1:], strict=False)):
+    if _sorted(section) and (False, True) in zip(kinds, kinds[1:], strict=False):
       return True
   return False
 

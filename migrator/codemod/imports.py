@@ -16,14 +16,14 @@ from migrator.codemod.import_edits import (
   Import,
   aliases_of,
   bound_name,
-  keep_comments,
   merged,
   module_name,
   replaced,
   target,
   without,
 )
-from migrator.codemod.import_order import GONE, close_up, insert, is_gone, joined, leading, strip_blanks
+from migrator.codemod.import_lines import ImportLines
+from migrator.codemod.import_order import insert
 from migrator.source.bindings import imported_names
 from migrator.source.modules import module_from_text
 from migrator.source.names import dotted, find_binding
@@ -32,7 +32,7 @@ from migrator.source.uses import written_names
 
 @dataclasses.dataclass(frozen=True, order=True)
 class ImportRequest:
-  """`from module import name as alias`; with name None `import module as alias`.  The module may be relative."""
+  """`from module import name as alias`; with name None `import module as alias`; module may be relative."""
 
   module: str
   name: str | None = None
@@ -79,10 +79,10 @@ def rewrite_imports(source: str, *, remove: set[str], add: Sequence[ImportReques
   drop = _drop(remove, add)
   for step in (_exchange_names, _merge, _exchange_statements):
     module, pending = step(module, pending, drop)
-  module = module.visit(_Lines(lambda statement: _kept(statement, drop)))
+  module = module.visit(ImportLines(lambda statement: _kept(statement, drop)))
   for request in pending:
-    line = cst.ensure_type(cst.parse_statement(request.text, module.config_for_parsing), cst.SimpleStatementLine)
-    module = insert(module, line)
+    line = cst.parse_statement(request.text, module.config_for_parsing)
+    module = insert(module, cst.ensure_type(line, cst.SimpleStatementLine))
   return mark + module.code
 
 
@@ -121,7 +121,8 @@ def _missing(module: cst.Module, requests: list[ImportRequest], remove: set[str]
   missing = [request for request in requests if request.target not in bound.get(request.local, ())]
   for request in missing:
     # `import jax` beside `import jax.numpy` binds the same package.
-    others = {other for other in bound.get(request.local, ()) if request.name or request.local != other.partition('.')[0]}
+    others = {other for other in bound.get(request.local, ())
+              if request.name or request.alias or request.local != other.partition('.')[0]}
     if others and request.local not in remove:
       raise ValueError(f'cannot add `{request.text}`: `{request.local}` is already imported from '
                        f'{min(others)}; rename that import, or ask for an alias.')
@@ -129,18 +130,18 @@ def _missing(module: cst.Module, requests: list[ImportRequest], remove: set[str]
 
 
 def _placeable(body: Iterable[cst.BaseStatement]) -> list[Import]:
-  """Returns the import statements at module level, also those in the body of a try: where a new one may stand."""
+  """Returns the imports at module level, also in the body of a try: where a new one may stand."""
   found: list[Import] = []
   for statement in body:
     if isinstance(statement, cst.SimpleStatementLine):
       found.extend(small for small in statement.body if isinstance(small, (cst.Import, cst.ImportFrom)))
     elif isinstance(statement, (cst.Try, cst.TryStar)) and isinstance(statement.body, cst.IndentedBlock):
-      found.extend(_placeable(cast('Sequence[cst.BaseStatement]', statement.body.body)))
+      found.extend(_placeable(statement.body.body))
   return found
 
 
 def _exchange_names(module: cst.Module, pending: list[ImportRequest], drop: Drop) -> Step:
-  """Puts a requested name where the same from-import drops one: `from flax import linen as nn` -> `... import nnx`."""
+  """Puts a requested name where a from-import of the same module drops one."""
   left = list(pending)
 
   def edit(statement: Import) -> Import:
@@ -159,7 +160,8 @@ def _exchange_names(module: cst.Module, pending: list[ImportRequest], drop: Drop
 def _merge(module: cst.Module, pending: list[ImportRequest], drop: Drop) -> Step:
   """Adds requested names to from-imports of the same module that stay."""
   left = list(pending)
-  certain = {id(small) for line in module.body if isinstance(line, cst.SimpleStatementLine) for small in line.body}
+  lines = [line for line in module.body if isinstance(line, cst.SimpleStatementLine)]
+  certain = {id(small) for line in lines for small in line.body}
 
   def edit(statement: Import) -> Import:
     if id(statement) not in certain or not isinstance(statement, cst.ImportFrom):
@@ -168,7 +170,7 @@ def _merge(module: cst.Module, pending: list[ImportRequest], drop: Drop) -> Step
       return statement
     name = module_name(statement)
     for request in [item for item in left if item.name and item.module == name]:
-      statement = merged(cast(cst.ImportFrom, statement), _alias(request))
+      statement = merged(statement, _alias(request))
       left.remove(request)
     return statement
 
@@ -180,10 +182,9 @@ def _exchange_statements(module: cst.Module, pending: list[ImportRequest], drop:
   left = list(pending)
 
   def edit(statement: Import) -> Import:
-    aliases = aliases_of(statement)
     if _kept(statement, drop) is not None:
       return statement
-    package = (target(statement, aliases[0]) if aliases else module_name(statement)).partition('.')[0]
+    package = _module(statement).partition('.')[0]
     request = next((item for item in left if package and item.target.partition('.')[0] == package), None)
     if request is None:
       return statement
@@ -194,6 +195,12 @@ def _exchange_statements(module: cst.Module, pending: list[ImportRequest], drop:
   return _edit_placeable(module, edit), left
 
 
+def _module(statement: Import) -> str:
+  if isinstance(statement, cst.ImportFrom):
+    return module_name(statement)
+  return target(statement, aliases_of(statement)[0])
+
+
 def _alias(request: ImportRequest) -> cst.ImportAlias:
   line = cst.ensure_type(cst.parse_statement(request.text), cst.SimpleStatementLine)
   return aliases_of(cast(Import, line.body[0]))[0]
@@ -201,14 +208,15 @@ def _alias(request: ImportRequest) -> cst.ImportAlias:
 
 def _edit_placeable(module: cst.Module, edit: Callable[[Import], Import]) -> cst.Module:
   places = {id(statement) for statement in _placeable(module.body)}
-  return module.visit(_Lines(lambda statement: edit(statement) if id(statement) in places else statement))
+  lines = ImportLines(lambda statement: edit(statement) if id(statement) in places else statement)
+  return module.visit(lines)
 
 
 def unused(source: str, names: set[str]) -> set[str]:
   """Returns which of `names` are bound by an import in `source` and used nowhere.
 
-  Quoted annotations, `__all__` and `import x as x` (a declared re-export) count as uses; a local variable of the
-  same name does not.
+  Quoted annotations, `__all__` and `import x as x` (a declared re-export) count as uses; a local variable of
+  the same name does not.
   """
   module = module_from_text(source)
   bound: set[str] = set()
@@ -225,62 +233,3 @@ def unused(source: str, names: set[str]) -> set[str]:
     if binding is None or binding.kind in ('import', 'outer'):
       used.add(name)
   return (names & bound) - used
-
-
-class _Lines(cst.CSTTransformer):
-  """Edits every import statement; a line or block left empty closes up, its comments stay."""
-
-  def __init__(self, edit: Callable[[Import], Import | None]):
-    super().__init__()
-    self._edit = edit
-
-  def visit_SimpleStatementLine(self, node: cst.SimpleStatementLine) -> bool:
-    return False
-
-  def leave_SimpleStatementLine(self, original_node: cst.SimpleStatementLine,
-                                updated_node: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
-    body = self._small(original_node.body)
-    if body is None:
-      return original_node
-    edited = original_node.with_changes(body=body or [GONE])
-    if not body:
-      edited = edited.with_changes(trailing_whitespace=cst.TrailingWhitespace())
-    return keep_comments(original_node, edited)
-
-  def leave_SimpleStatementSuite(self, original_node: cst.SimpleStatementSuite,
-                                 updated_node: cst.SimpleStatementSuite) -> cst.SimpleStatementSuite:
-    body = self._small(original_node.body)
-    return original_node if body is None else original_node.with_changes(body=body or [cst.Pass()])
-
-  def visit_SimpleStatementSuite(self, node: cst.SimpleStatementSuite) -> bool:
-    return False
-
-  def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock) -> cst.IndentedBlock:
-    body, rest = close_up(updated_node.body)
-    if not body:
-      empty = cst.SimpleStatementLine([cst.Pass()], leading_lines=rest)
-      return updated_node.with_changes(body=[empty])
-    return updated_node.with_changes(body=body, footer=[*rest, *updated_node.footer])
-
-  def leave_Module(self, original_node: cst.Module, updated_node: cst.Module) -> cst.Module:
-    body, rest = close_up(updated_node.body)
-    edited = updated_node.with_changes(body=body, footer=[*rest, *updated_node.footer])
-    if not body or not is_gone(updated_node.body[0]):
-      return edited
-    # The gap between the comments on top and the first statement must not add up.
-    above = joined(updated_node.header, leading(body[0]))[:-len(leading(body[0])) or None]
-    lines = leading(body[0]) if above else strip_blanks(leading(body[0]))
-    return edited.with_changes(header=above, body=[body[0].with_changes(leading_lines=lines), *body[1:]])
-
-  def _small(self, statements: Sequence[cst.BaseSmallStatement]) -> list[cst.BaseSmallStatement] | None:
-    """Returns the edited statements of a line; None when nothing changed."""
-    body: list[cst.BaseSmallStatement] = []
-    for statement in statements:
-      edited = self._edit(statement) if isinstance(statement, (cst.Import, cst.ImportFrom)) else statement
-      if edited is not None:
-        body.append(edited)
-    if len(body) == len(statements) and all(new is old for new, old in zip(body, statements, strict=True)):
-      return None
-    if body and len(body) < len(statements):
-      body[-1] = body[-1].with_changes(semicolon=statements[-1].semicolon)
-    return body

@@ -40,7 +40,8 @@ class Body:
   stars: tuple[str, ...] = ()
 
 
-def read_body(statements: Iterable[ast.stmt], parameters: ast.arguments | None = None, expressions: bool = False) -> Body:
+def read_body(statements: Iterable[ast.stmt], parameters: ast.arguments | None = None,
+              expressions: bool = False) -> Body:
   """Reads the bindings of one scope, without the scopes inside it.
 
   Args:
@@ -151,21 +152,23 @@ def _imports(statement: ast.Import | ast.ImportFrom, conditional: bool) -> Itera
 
 
 def _assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
-  """Yields (name, value) of assignments, loops, with, except, match; value None when it is not one expression."""
+  """Yields (name, value) of whatever assigns; value None when it is not one expression."""
   if isinstance(statement, ast.Assign):
     for target in statement.targets:
       yield from _targets(target, statement.value)
   elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
     yield from _targets(statement.target, statement.value)
   elif isinstance(statement, ast.AugAssign):
-    yield from _targets(statement.target, None)
+    # `__all__ += [...]` adds names; any other sum is not known.
+    exports = isinstance(statement.target, ast.Name) and statement.target.id == '__all__'
+    yield from _targets(statement.target, statement.value if exports else None)
   elif isinstance(statement, (ast.For, ast.AsyncFor)):
     yield from _targets(statement.target, None)
   elif isinstance(statement, (ast.With, ast.AsyncWith)):
     for item in statement.items:
       if item.optional_vars is not None:
         yield from _targets(item.optional_vars, None)
-  elif isinstance(statement, (ast.Try, getattr(ast, 'TryStar', ast.Try))):
+  elif isinstance(statement, (ast.Try, ast.TryStar)):
     yield from ((handler.name, None) for handler in statement.handlers if handler.name)
   elif isinstance(statement, ast.Match):
     yield from ((name, None) for case in statement.cases for name in _captured(case.pattern))
@@ -186,8 +189,9 @@ def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, as
 
 def _elements(value: ast.expr | None, count: int) -> list[ast.expr | None]:
   """Splits `a, b = x, y` into its pairs; unknown values where the right side is no plain tuple."""
-  plain = isinstance(value, (ast.Tuple, ast.List)) and len(value.elts) == count
-  if not plain or any(isinstance(item, ast.Starred) for item in value.elts):
+  if not isinstance(value, (ast.Tuple, ast.List)) or len(value.elts) != count:
+    return [None] * count
+  if any(isinstance(item, ast.Starred) for item in value.elts):
     return [None] * count
   return list(value.elts)
 
@@ -201,7 +205,8 @@ def _captured(pattern: ast.pattern) -> Iterator[str]:
 
 def _walrus(statement: ast.stmt) -> Iterator[Binding]:
   """Yields the `name := value` of one statement, blocks and inner scopes not entered (comprehensions are)."""
-  stack = [node for node in ast.iter_child_nodes(statement) if isinstance(node, (ast.expr, ast.withitem))]
+  stack: list[ast.AST] = [
+    node for node in ast.iter_child_nodes(statement) if isinstance(node, (ast.expr, ast.withitem))]
   if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
     stack = list(statement.decorator_list)
   while stack:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _FIELD_MAKERS = frozenset({'dataclasses.field', 'flax.struct.field', 'flax.linen.kw_only_dataclasses.field'})
 _DATACLASS_MAKERS = frozenset({
-  'dataclasses.dataclass', 'flax.struct.dataclass', 'flax.linen.kw_only_dataclasses.dataclass', 'chex.dataclass'})
+  'dataclasses.dataclass', 'flax.struct.dataclass', 'flax.linen.kw_only_dataclasses.dataclass',
+  'chex.dataclass'})
+_CLASS_VARIABLES = frozenset({'typing.ClassVar', 'typing_extensions.ClassVar'})
 _DATACLASS_BASES = frozenset({'flax.struct.PyTreeNode'})
 _LINEN_OWN_FIELDS = frozenset({'parent', 'name'})
 
@@ -134,8 +136,10 @@ class SourceClass:
   @functools.cached_property
   def is_dataclass(self) -> bool:
     """Whether its own annotations become constructor arguments."""
-    makers = {self.project.resolve(self.module, _callee(item), self._outer) for item in self.node.decorator_list}
-    return self.is_linen or bool(makers & _DATACLASS_MAKERS) or bool(_DATACLASS_BASES & set(self.foreign_bases))
+    callees = (_callee(item) for item in self.node.decorator_list)
+    makers = {self.project.resolve(self.module, callee, self._outer) for callee in callees}
+    made = makers & _DATACLASS_MAKERS or _DATACLASS_BASES.intersection(self.foreign_bases)
+    return self.is_linen or bool(made)
 
   @functools.cached_property
   def own_fields(self) -> dict[str, Field]:
@@ -211,7 +215,8 @@ def _body(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _is_accessor(node: Function) -> bool:
   """Whether it is the setter or deleter of a property, which must not hide the getter."""
-  return any(isinstance(item, ast.Attribute) and item.attr in ('setter', 'deleter') for item in node.decorator_list)
+  return any(isinstance(item, ast.Attribute) and item.attr in ('setter', 'deleter')
+             for item in node.decorator_list)
 
 
 def _own_fields(owner: SourceClass) -> Iterator[Field]:
@@ -223,12 +228,13 @@ def _own_fields(owner: SourceClass) -> Iterator[Field]:
     kind = annotation_name(owner, node.annotation)
     if kind == 'dataclasses.KW_ONLY':
       keyword_only = True
-    elif kind not in ('typing.ClassVar', 'typing_extensions.ClassVar') and node.target.id not in _LINEN_OWN_FIELDS:
-      yield _field(owner, node, keyword_only)
+    elif kind not in _CLASS_VARIABLES and node.target.id not in _LINEN_OWN_FIELDS:
+      yield _field(owner, node, node.target.id, keyword_only)
 
 
 def annotation_name(owner: SourceClass, node: ast.expr) -> str | None:
-  """Returns the resolved head of an annotation ('typing.ClassVar' of `ClassVar[int]`), quoted ones included."""
+  """Returns the resolved head of an annotation, 'typing.ClassVar' of `ClassVar[int]`, quoted or not."""
+  text: str | None
   if isinstance(node, ast.Constant) and isinstance(node.value, str):
     text = node.value.partition('[')[0].strip()
   else:
@@ -236,15 +242,16 @@ def annotation_name(owner: SourceClass, node: ast.expr) -> str | None:
   return owner.project.resolve(owner.module, text, owner.node)
 
 
-def _field(owner: SourceClass, node: ast.AnnAssign, keyword_only: bool) -> Field:
+def _field(owner: SourceClass, node: ast.AnnAssign, name: str, keyword_only: bool) -> Field:
   value = node.value
   if not (isinstance(value, ast.Call)
           and owner.project.resolve(owner.module, dotted(value.func), owner.node) in _FIELD_MAKERS):
-    return Field(node.target.id, node.annotation, value, False, keyword_only, owner, node)
+    return Field(name, node.annotation, value, False, keyword_only, owner, node)
   given = {keyword.arg: keyword.value for keyword in value.keywords}
-  default = given.get('default', given.get('default_factory'))
-  return Field(node.target.id, node.annotation, default, 'default' not in given and 'default_factory' in given,
-               _flag(value.keywords, 'kw_only', keyword_only), owner, node, _flag(value.keywords, 'init', True))
+  factory = 'default' not in given and 'default_factory' in given
+  default = given.get('default_factory' if factory else 'default')
+  return Field(name, node.annotation, default, factory, _flag(value.keywords, 'kw_only', keyword_only), owner,
+               node, _flag(value.keywords, 'init', True))
 
 
 def _flag(keywords: list[ast.keyword], name: str, default: bool = False) -> bool:
@@ -256,10 +263,11 @@ def _flag(keywords: list[ast.keyword], name: str, default: bool = False) -> bool
 
 
 def _mro(start: SourceClass, above: tuple[SourceClass, ...]) -> tuple[SourceClass, ...]:
-  """C3 over the project classes; classes that inherit from themselves are cut where the circle closes."""
-  found = (start.project.find_class(base) for base in start.bases)
-  parents = [parent for parent in dict.fromkeys(found) if parent is not None and parent not in (*above, start)]
-  lists = [list(_mro(parent, (*above, start))) for parent in parents]
+  """C3 over the project classes; a circle of bases is cut where it closes."""
+  path = (*above, start)
+  found = dict.fromkeys(start.project.find_class(base) for base in start.bases)
+  parents = [parent for parent in found if parent is not None and parent not in path]
+  lists = [list(_mro(parent, path)) for parent in parents]
   merged = _merge([*lists, parents])
   if merged is None:
     merged = list(dict.fromkeys(item for items in lists for item in items))

@@ -13,6 +13,7 @@ from migrator.report.findings import Finding
 
 SKIPPED_FOLDERS = frozenset({'build', 'node_modules', 'site-packages', '__pycache__', 'venv'})
 _STAR = re.compile(rb'from\s+([.\w]+)\s+import\s+\(?\s*\*')
+_IMPORT = re.compile(rb'^[ \t]*(?:from|import)[ \t]+(\.*)(\w*(?:\.\w+)*)', re.MULTILINE)
 _WORD = re.compile(rb'[A-Za-z_]\w*')
 
 
@@ -31,7 +32,20 @@ class SourceFile:
 
   @functools.cached_property
   def data(self) -> bytes:
-    return self.path.read_bytes()
+    """The bytes on disk; none when the file has a `problem`."""
+    return self._content[0]
+
+  @property
+  def problem(self) -> str | None:
+    """Why the file cannot be opened, or None."""
+    return self._content[1]
+
+  @functools.cached_property
+  def _content(self) -> tuple[bytes, str | None]:
+    try:
+      return self.path.read_bytes(), None
+    except OSError as error:
+      return b'', error.strerror or str(error)
 
   @functools.cached_property
   def words(self) -> frozenset[bytes]:
@@ -42,6 +56,16 @@ class SourceFile:
   def stars(self) -> tuple[bytes, ...]:
     """The modules the text star-imports, as written; a guess from the text alone."""
     return tuple(_STAR.findall(self.data))
+
+  @property
+  def imports(self) -> list[tuple[bytes, bytes]]:
+    """The modules the text imports as (dots, name); a guess from the text alone."""
+    return _IMPORT.findall(self.data)
+
+  @property
+  def package(self) -> str:
+    """The package that `from . import` means in this file."""
+    return self.name if self.is_package else self.name.rpartition('.')[0]
 
   @property
   def is_package(self) -> bool:
@@ -88,6 +112,7 @@ def find_files(paths: Sequence[Path], root: Path) -> tuple[list[SourceFile], lis
     for file in [path] if path.is_file() else python_files(path):
       source = source_file(file, root)
       found[source.relative] = source
+  errors.extend(_unopened(source) for source in found.values() if source.problem)
   return [found[relative] for relative in sorted(found)], errors
 
 
@@ -100,7 +125,8 @@ def _problem(path: Path, root: Path) -> Finding | None:
   if not path.exists():
     return Finding(relative, 0, 'missing-path', f'{relative} does not exist; correct the path.', 'error')
   if path.is_file() and path.suffix != '.py':
-    return Finding(relative, 0, 'not-python', f'{relative} is not a .py file; give Python files or folders.', 'error')
+    problem = f'{relative} is no .py file; give Python files or folders.'
+    return Finding(relative, 0, 'not-python', problem, 'error')
   return None
 
 
@@ -120,23 +146,30 @@ def package_prefix(root: Path) -> tuple[str, ...]:
 
 def parse(file: SourceFile) -> Parsed | Finding:
   """Reads and parses `file`; a file that cannot be read becomes a finding with its line."""
+  if file.problem:
+    return _unopened(file)
   try:
     text = file.data.decode('utf-8')
-  except OSError as error:
-    return Finding(file.relative, 0, 'unreadable-file', f'cannot be opened: {error.strerror}; check its rights.', 'error')
+    tree = ast.parse(text.removeprefix('\ufeff'))
   except UnicodeDecodeError as error:
     line = file.data.count(b'\n', 0, error.start) + 1
-    return Finding(file.relative, line, 'not-utf8', 'is not UTF-8; save the file as UTF-8 and run again.', 'error')
-  try:
-    tree = ast.parse(text.removeprefix('\ufeff'))
+    return _unread(file, line, 'not-utf8', 'is not UTF-8; save the file as UTF-8 and run again')
   except SyntaxError as error:
-    return Finding(file.relative, error.lineno or 0, 'syntax-error',
-                   f'does not parse: {error.msg}; correct it, or leave the file out.', 'error')
+    problem = f'does not parse: {error.msg}; correct it, or leave the file out'
+    return _unread(file, error.lineno or 0, 'syntax-error', problem)
   except (RecursionError, MemoryError):
-    return Finding(file.relative, 0, 'too-deep', 'is nested too deeply to parse; split the long expression.', 'error')
+    return _unread(file, 0, 'too-deep', 'is nested too deeply to parse; split the long expression')
   except ValueError as error:
-    return Finding(file.relative, 0, 'syntax-error', f'does not parse: {error}; remove what is no text.', 'error')
+    return _unread(file, 0, 'syntax-error', f'does not parse: {error}; remove what is no text')
   return Parsed(text, tree, _newline(text))
+
+
+def _unopened(file: SourceFile) -> Finding:
+  return _unread(file, 0, 'unreadable-file', f'cannot be opened: {file.problem}; check its rights')
+
+
+def _unread(file: SourceFile, line: int, code: str, problem: str) -> Finding:
+  return Finding(file.relative, line, code, f'{file.relative} {problem}.', 'error')
 
 
 def _newline(text: str) -> str:

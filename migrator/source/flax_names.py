@@ -8,8 +8,8 @@ from __future__ import annotations
 
 _LINEN = {
   'activation': '''PReLU celu elu gelu glu hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid
-    log_softmax logsumexp normalize one_hot relu relu6 selu sigmoid silu soft_sign softmax softplus standardize
-    swish tanh''',
+    log_softmax logsumexp normalize one_hot relu relu6 selu sigmoid silu soft_sign softmax softplus
+    standardize swish tanh''',
   'attention': '''MultiHeadAttention MultiHeadDotProductAttention SelfAttention combine_masks
     dot_product_attention dot_product_attention_weights make_attention_mask make_causal_mask''',
   'batch_apply': 'BatchApply',
@@ -27,18 +27,19 @@ _LINEN = {
     with_logical_constraint with_logical_partitioning''',
   'stochastic': 'Dropout',
   'summary': 'tabulate',
-  'transforms': '''add_metadata_axis checkpoint cond custom_vjp fold_rngs grad jit jvp map_variables named_call
-    remat remat_scan scan switch value_and_grad vjp vmap while_loop''',
+  'transforms': '''add_metadata_axis checkpoint cond custom_vjp fold_rngs grad jit jvp map_variables
+    named_call remat remat_scan scan switch value_and_grad vjp vmap while_loop''',
 }
-_LINEN_FROM_CORE = '''DenyList FrozenDict broadcast meta PARTITION_NAME Partitioned get_partition_spec get_sharding
-  unbox with_partitioning get_logical_axis_rules logical_axis_rules set_logical_axis_rules'''
+_LINEN_FROM_CORE = '''DenyList FrozenDict broadcast meta PARTITION_NAME Partitioned get_partition_spec
+  get_sharding unbox with_partitioning get_logical_axis_rules logical_axis_rules set_logical_axis_rules'''
 # Submodules people reach as attributes: `nn.initializers.normal`.
 _LINEN_SUBMODULES = frozenset(_LINEN) | {'dtypes', 'kw_only_dataclasses', 'partitioning'}
 _CORE = {
   'frozen_dict': 'FrozenDict copy freeze pop pretty_repr unfreeze',
 }
 # Classes published by flax.linen that are not modules.
-_NOT_MODULES = frozenset({'BatchApply', 'DenyList', 'FrozenDict', 'LogicallyPartitioned', 'Partitioned', 'Variable'})
+_NOT_MODULES = frozenset({
+  'BatchApply', 'DenyList', 'FrozenDict', 'LogicallyPartitioned', 'Partitioned', 'Variable'})
 
 _PUBLISHED = {
   f'{package}.{submodule}.{name}': f'{package}.{name}'

@@ -10,8 +10,8 @@ from migrator.source.files import SKIPPED_FOLDERS, SourceFile, package_prefix, s
 
 # Taken for a module of the project only when it lies exactly there.
 _WELL_KNOWN = frozenset(sys.stdlib_module_names) | {
-  'chex', 'clu', 'distrax', 'einops', 'haiku', 'jaxtyping', 'ml_collections', 'numpy', 'optax', 'orbax', 'pytest',
-  'scipy', 'tensorflow', 'torch', 'tqdm', 'transformers', 'typing_extensions'}
+  'chex', 'clu', 'distrax', 'einops', 'haiku', 'jaxtyping', 'ml_collections', 'numpy', 'optax', 'orbax',
+  'pytest', 'scipy', 'tensorflow', 'torch', 'tqdm', 'transformers', 'typing_extensions'}
 # These always mean the libraries, even in the libraries' own repositories.
 _NEVER_PROJECT = frozenset({'flax', 'jax', 'jaxlib'})
 
@@ -23,6 +23,7 @@ class FileIndex:
     self.root = root
     self.files: dict[str, SourceFile] = {}
     self.errors: list[Finding] = []
+    self._looked_for: set[str] = set()  # Names already looked for on disk.
     self._prefix = package_prefix(root)
     self._found: dict[tuple[str, str | None], str | None] = {}
     for file in files:
@@ -36,15 +37,21 @@ class FileIndex:
 
     Args:
       name: absolute dotted name.
-      package: package of the importing module; given, a name that is not found as it stands is looked for beside
-        the importer's outermost package (scripts that import their neighbours), then below any folder that is no
-        package (src layouts) if exactly one fits.
+      package: package of the importing module; given, a name that is not found as it stands is looked for
+        beside the importer's outermost package (scripts that import their neighbours), then below any folder
+        that is no package (src layouts) if exactly one fits.
     """
     start = None if package is None else self._import_root(package)
     key = (name, start)
     if key not in self._found:
       self._found[key] = self._find(name, start)
     return self._found[key]
+
+  def file(self, name: str) -> SourceFile | None:
+    """Returns the file of the module called `name`, or None."""
+    if name not in self.files and name.partition('.')[0] not in _NEVER_PROJECT:
+      self._on_disk(name)
+    return self.files.get(name)
 
   def _find(self, name: str, start: str | None) -> str | None:
     top = name.partition('.')[0]
@@ -67,22 +74,26 @@ class FileIndex:
     return package
 
   def _is_package(self, name: str) -> bool:
-    return self._exists(name) and name in self.files and self.files[name].is_package
+    file = self.file(name)
+    return file is not None and file.is_package
 
   def _exists(self, name: str) -> bool:
-    return name in self.files or name in self._folders or self._on_disk(name)
+    return self.file(name) is not None or name in self._folders
 
-  def _on_disk(self, name: str) -> bool:
+  def _on_disk(self, name: str) -> None:
+    """Adds the file of the module `name` if there is one below the root."""
+    if name in self._looked_for:
+      return
+    self._looked_for.add(name)
     parts = tuple(name.split('.'))
     inside = parts[len(self._prefix):]
     if parts[:len(self._prefix)] != self._prefix or not inside or not SKIPPED_FOLDERS.isdisjoint(parts):
-      return False
+      return
     place = self.root.joinpath(*inside)
     for path in (place / '__init__.py', place.with_name(f'{place.name}.py')):
       if path.is_file():
         self._add(source_file(path, self.root, selected=False))
-        return True
-    return False
+        return
 
   def _add(self, file: SourceFile) -> None:
     other = self.files.setdefault(file.name, file)
@@ -91,5 +102,6 @@ class FileIndex:
     # Python takes the package `a/__init__.py` where there is also a module `a.py`.
     kept, lost = (file, other) if file.is_package else (other, file)
     self.files[file.name] = kept
-    self.errors.append(Finding(lost.relative, 0, 'hidden-module', f'is hidden by {kept.relative}, which has the same '
-                               'module name; rename one of them.', 'error'))
+    self.errors.append(Finding(
+      lost.relative, 0, 'hidden-module',
+      f'{lost.relative} is hidden by {kept.relative}, which has the same module name; rename one.', 'error'))

@@ -43,7 +43,7 @@ class Scope:
 
 @dataclasses.dataclass(frozen=True)
 class Definitions:
-  """Every class and function of a module: its scope, and its dotted place ('Outer.Inner', 'make.<locals>.Block')."""
+  """Every class and function of a module: its scope, and its place ('Outer.Inner', 'make.<locals>.Block')."""
 
   scopes: dict[ast.AST, Scope]
   places: dict[ast.AST, str]
@@ -92,7 +92,7 @@ class SourceModule:
 
   @functools.cached_property
   def assignments(self) -> dict[str, ast.expr]:
-    """Module-level `name = expression`, the last one; without names that are also bound in a loop, if or try."""
+    """Module-level `name = expression`, the last one; without names also bound in a loop, if or try."""
     return {name: binding.node for name, binding in self.bindings.items()
             if binding.kind == 'value' and isinstance(binding.node, ast.expr)
             and not any(item.conditional for item in (binding, *binding.others))}
@@ -105,10 +105,12 @@ class SourceModule:
       return None
     names: set[str] = set()
     for item in (binding, *binding.others):
-      values = item.node.elts if isinstance(item.node, (ast.List, ast.Tuple)) else [None]
-      if not all(isinstance(value, ast.Constant) and isinstance(value.value, str) for value in values):
+      if not isinstance(item.node, (ast.List, ast.Tuple)):
         return None
-      names.update(value.value for value in values)
+      for value in item.node.elts:
+        if not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
+          return None
+        names.add(value.value)
     return frozenset(names)
 
   def is_public(self, name: str) -> bool:
@@ -117,7 +119,7 @@ class SourceModule:
 
   @functools.cached_property
   def class_names(self) -> dict[ast.ClassDef, str]:
-    """Each class of the module and its place, all different: the class that a repeated name means goes plain."""
+    """Each class and its place, all different: of several under one name, the one it means goes plain."""
     names: dict[ast.ClassDef, str] = {}
     repeated: dict[str, list[ast.ClassDef]] = {}
     for node in self.definitions.classes:

@@ -15,7 +15,7 @@ _BUILTINS = frozenset(dir(builtins))
 
 @dataclasses.dataclass(frozen=True)
 class Entity:
-  """What a name means: a project module or package, a thing defined in a project module, or something outside.
+  """What a name means: a module or package of the project, a thing defined in one, or something outside.
 
   module: dotted module name ('module', 'object'), or the whole dotted name ('external').
   path: place inside the module ('object'), else ''.
@@ -141,10 +141,11 @@ class Resolver:
     return any(target is None or (target.kind == 'external' and canonical(target.module) != 'flax.linen')
                for target in targets)
 
-  def _binding(self, module: SourceModule, binding: Binding, scope: Scope | None, seen: Seen) -> Entity | None:
+  def _binding(self, module: SourceModule, binding: Binding, scope: Scope | None,
+               seen: Seen) -> Entity | None:
     if binding.kind == 'import':
       return self._import(module, binding, seen)
-    if binding.kind in ('class', 'function'):
+    if binding.kind in ('class', 'function') and binding.node is not None:
       return Entity('object', module.name, module.definitions.places[binding.node])
     if binding.kind == 'outer':
       return self.member(module, binding.name, seen)
@@ -154,7 +155,7 @@ class Resolver:
 
   def _import(self, module: SourceModule, binding: Binding, seen: Seen) -> Entity | None:
     for one in (binding, *(other for other in binding.others if other.kind == 'import')):
-      target = self._imported(module, one.module)
+      target = self._imported(module, one.module or '')
       if target is not None and one.attribute is not None:
         # A package that imports its own submodule under the same name comes back to itself here.
         target = self._attribute(target, one.attribute, seen)
@@ -171,7 +172,7 @@ class Resolver:
     return Entity('external', name) if found is None else Entity('module', found)
 
   def _value(self, module: SourceModule, binding: Binding, scope: Scope | None, seen: Seen) -> Entity | None:
-    """Follows `Dense = nn.Dense`; other module-level values are things of the module, local ones are not known."""
+    """Follows `Dense = nn.Dense`; other values are things of the module, local ones are not known."""
     found = self._alias(module, binding, scope, seen)
     if found is None and scope is None:
       return Entity('object', module.name, binding.name)
@@ -189,7 +190,7 @@ class Resolver:
     if head == binding.name:
       # `nn = nn.module`: the right side means what the name was bound to before.
       before = next((item for item in binding.others if item.kind != 'value'), None)
-      entity = before and self._binding(module, before, scope, seen | {key})
+      entity = None if before is None else self._binding(module, before, scope, seen | {key})
       for name in rest:
         entity = entity and self._attribute(entity, name, seen)
       return entity
@@ -199,7 +200,7 @@ class Resolver:
 
 
 def find_binding(name: str, scope: Scope | None) -> tuple[Binding | None, Scope | None]:
-  """Looks `name` up from `scope` outwards, up to but without the module; class bodies are seen only from directly inside."""
+  """Looks `name` up from `scope` outwards, without the module; class bodies only from directly inside."""
   inner = scope
   while scope is not None:
     if scope is inner or not scope.is_class:
@@ -213,13 +214,18 @@ def find_binding(name: str, scope: Scope | None) -> tuple[Binding | None, Scope 
 def absolute_name(text: str, module: SourceModule) -> str | None:
   """Turns '..blocks' into 'zoo.blocks' as seen from `module`; None when the dots lead out of the project."""
   name = text.lstrip('.')
-  dots = len(text) - len(name)
+  return resolve_dots(text[:len(text) - len(name)], name, module.package)
+
+
+def resolve_dots(dots: str, name: str, package: str) -> str | None:
+  """Returns the absolute name of `name` behind `dots` in a module of `package`; None when outside."""
   if not dots:
     return name
-  package = module.package.split('.') if module.package else []
-  if dots - 1 > len(package):
+  parts = package.split('.') if package else []
+  up = len(dots) - 1
+  if up > len(parts):
     return None
-  return '.'.join([*package[:len(package) - dots + 1], *([name] if name else [])]) or None
+  return '.'.join([*parts[:len(parts) - up], *([name] if name else [])]) or None
 
 
 def dotted(node: ast.AST | None) -> str | None:

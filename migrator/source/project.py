@@ -43,8 +43,8 @@ class Project:
   errors: files that could not be read.
   suspicious: classes with a base that cannot be followed, in modules that use Linen.
 
-  Other modules are read when asked for (`module`, `find_class`, `function`, `assignment`); `modules` and `classes`
-  stay as they were after reading.
+  Other modules are read when asked for (`module`, `find_class`, `function`, `assignment`); `modules` and
+  `classes` stay as they were after reading.
   """
 
   def __init__(self, index: FileIndex, errors: Sequence[Finding] = ()):
@@ -65,7 +65,8 @@ class Project:
 
   def select(self, names: Sequence[str]) -> None:
     """Makes the modules `names` the ones listed in `modules` and `classes`."""
-    self.modules = {name: self._loaded[name] for name in sorted(names)}
+    found = ((name, self.module(name)) for name in sorted(names))
+    self.modules = {name: module for name, module in found if module is not None}
     listed = [item for item in self._classes.values() if item.module.name in self.modules]
     self.classes = {item.name: item for item in sorted(listed, key=lambda item: item.name)}
     self.suspicious = suspicious_classes(self)
@@ -79,14 +80,16 @@ class Project:
       scope: the function or class statement it is written in, if any.
     Returns:
       'flax.linen.Dense' for things outside the project (published spelling, 'builtins.len' for builtins),
-      'package.module:Name' for things defined in the project, 'package.module' for its modules; None if unknown.
+      'package.module:Name' for things defined in the project, 'package.module' for its modules; None if
+      unknown.
     """
     if not text or not all(part.isidentifier() for part in text.split('.')):
       return None
     entity = self.resolver.resolve(module, text, module.scope_of(scope))
     return None if entity is None else entity.text
 
-  def resolve_node(self, module: SourceModule, node: ast.AST | None, scope: ast.AST | None = None) -> str | None:
+  def resolve_node(self, module: SourceModule, node: ast.AST | None,
+                   scope: ast.AST | None = None) -> str | None:
     """As `resolve`, for a name or attribute expression; None for any other expression."""
     return self.resolve(module, dotted(node), scope)
 
@@ -109,7 +112,8 @@ class Project:
   def module_of(self, path: Path) -> SourceModule | None:
     """Returns the module read from the file `path`, or None."""
     path = Path(path).absolute()
-    return next((module for module in self._loaded.values() if module is not None and module.path == path), None)
+    loaded = (module for module in self._loaded.values() if module is not None)
+    return next((module for module in loaded if module.path == path), None)
 
   def find_module(self, name: str, importer: SourceModule | None = None) -> str | None:
     """Returns the project's name of the module or package that `importer` imports as `name`, or None."""
@@ -117,17 +121,17 @@ class Project:
 
   def may_define(self, module: str, name: str) -> bool:
     """Returns whether the file of `module` mentions `name` or star-imports; asked before reading it."""
-    file = self.index.files.get(module)
+    file = self.index.file(module)
     return file is not None and (name.encode() in file.words or bool(file.stars))
 
   def module(self, name: str) -> SourceModule | None:
-    """Returns the module called `name`, read on demand; None when it is no file of the project or unreadable."""
+    """Returns the module called `name`, read on demand; None when it is no file here, or unreadable."""
     if name not in self._loaded:
       self._loaded[name] = self._read(name)
     return self._loaded[name]
 
   def _read(self, name: str) -> SourceModule | None:
-    file = self.index.files.get(name)
+    file = self.index.file(name)
     if file is None:
       return None
     parsed = parse(file)
@@ -138,7 +142,8 @@ class Project:
     try:
       names = module.class_names
     except RecursionError:
-      self._errors.add(Finding(file.relative, 0, 'too-deep', 'is nested too deeply to read; split it.', 'error'))
+      problem = f'{file.relative} is nested too deeply to read; split it.'
+      self._errors.add(Finding(file.relative, 0, 'too-deep', problem, 'error'))
       return None
     for node, path in names.items():
       found = SourceClass(f'{name}:{path}', module, node, '<locals>' in path, self)
@@ -163,16 +168,19 @@ class Project:
 
   def function(self, name: str | None) -> tuple[SourceModule, Function] | None:
     """Returns the module and the statement of the module-level function 'package.module:name', or None."""
-    return self._member(name, 'functions')
+    module, path = self._place(name)
+    node = None if module is None else module.functions.get(path)
+    return None if module is None or node is None else (module, node)
 
   def assignment(self, name: str | None) -> tuple[SourceModule, ast.expr] | None:
     """Returns the module and the value of the module-level assignment 'package.module:NAME', or None."""
-    return self._member(name, 'assignments')
+    module, path = self._place(name)
+    node = None if module is None else module.assignments.get(path)
+    return None if module is None or node is None else (module, node)
 
-  def _member(self, name: str | None, kind: str) -> tuple[SourceModule, ast.AST] | None:
+  def _place(self, name: str | None) -> tuple[SourceModule | None, str]:
+    """Splits 'package.module:name' into the module and the name inside it."""
     if name is None or ':' not in name:
-      return None
+      return None, ''
     place, _, path = name.partition(':')
-    module = self.module(place)
-    node = None if module is None else getattr(module, kind).get(path)
-    return None if node is None else (module, node)
+    return self.module(place), path

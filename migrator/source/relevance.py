@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from migrator.source.files import SourceFile
 from migrator.source.flax_names import is_linen_name
 from migrator.source.modules import SourceModule
-from migrator.source.names import absolute_name
+from migrator.source.names import absolute_name, resolve_dots
 
 if TYPE_CHECKING:
   from migrator.source.project import Project
@@ -16,17 +16,18 @@ def relevant_modules(project: Project) -> list[str]:
   """Reads the modules that matter, and returns their names.
 
   First the files whose text mentions Flax or Linen; then, until nothing new comes, those that mention a Linen
-  thing offered by a module read before; last the project modules that all these import, and those of their bases.
+  thing offered by a module read before; last the project modules that these import, and those of their bases.
   """
   waiting = dict(sorted(project.index.files.items()))
   using = _read(project, waiting, [name for name, file in waiting.items() if _mentions_flax(file)])
   offers: dict[str, frozenset[bytes]] = {}
-  new = using
+  new = using or _below_other_files(project, waiting)
+  using = new
   while new:
     _collect_offers(project, new, offers)
     offering = [(module, offers[module.name]) for module in new if offers[module.name]]
     found = [name for name, file in waiting.items() if any(_may_use(file, *offer) for offer in offering)]
-    new = _read(project, waiting, found)
+    new = _read(project, waiting, found) or _below_other_files(project, waiting)
     using = using + new
   return sorted({module.name for module in using} | _imported(project, using))
 
@@ -45,7 +46,7 @@ def _mentions_flax(file: SourceFile) -> bool:
 
 
 def _collect_offers(project: Project, new: list[SourceModule], offers: dict[str, frozenset[bytes]]) -> None:
-  """Adds to `offers` the names in each new module that are Linen things, its own and the star-imported ones."""
+  """Adds to `offers` the names in each new module that are Linen things, also the star-imported ones."""
   for module in new:
     names = (name for name in module.bindings if _is_linen(project, project.resolve(module, name)))
     offers[module.name] = frozenset(name.encode() for name in names)
@@ -58,14 +59,15 @@ def _collect_offers(project: Project, new: list[SourceModule], offers: dict[str,
       offers[module.name] = gained
 
 
-def _star_offers(project: Project, module: SourceModule, offers: dict[str, frozenset[bytes]]) -> list[set[bytes]]:
+def _star_offers(project: Project, module: SourceModule,
+                 offers: dict[str, frozenset[bytes]]) -> list[set[bytes]]:
   """Returns what each star import of `module` brings of the offers known so far."""
   found = []
   for star in module.stars:
     target = project.find_module(absolute_name(star, module) or '', module)
-    if target in offers:
-      source = project.module(target)
-      found.append({name for name in offers[target] if source is not None and source.is_public(name.decode())})
+    source = project.module(target) if target in offers else None
+    if source is not None:
+      found.append({name for name in offers[source.name] if source.is_public(name.decode())})
   return found
 
 
@@ -82,7 +84,31 @@ def _may_use(file: SourceFile, module: SourceModule, names: frozenset[bytes]) ->
   # `from . import x` does not say the name of the package.
   if not names.isdisjoint(file.words) and (b'import' if module.is_package else tail) in file.words:
     return True
-  return any(star.rpartition(b'.')[2] in ((tail, b'') if module.is_package else (tail,)) for star in file.stars)
+  tails = (tail, b'') if module.is_package else (tail,)
+  return any(star.rpartition(b'.')[2] in tails for star in file.stars)
+
+
+def _below_other_files(project: Project, waiting: dict[str, SourceFile]) -> list[SourceModule]:
+  """Takes the modules whose classes get to Linen only through files outside the given paths."""
+  asking = [name for name, file in waiting.items() if b'class ' in file.data and _imports_others(project, file)]
+  found = []
+  for name in asking:
+    module = project.module(name)
+    if module is not None and any(item.is_linen for item in project.classes_in(module)):
+      del waiting[name]
+      found.append(module)
+  return found
+
+
+def _imports_others(project: Project, file: SourceFile) -> bool:
+  """Whether the text imports a project module that was not among the given paths."""
+  for dots, name in file.imports:
+    absolute = resolve_dots(dots.decode(), name.decode(), file.package)
+    found = None if absolute is None else project.index.find(absolute, file.package)
+    other = None if found is None else project.index.file(found)
+    if other is not None and not other.selected:
+      return True
+  return False
 
 
 def _imported(project: Project, using: list[SourceModule]) -> set[str]:

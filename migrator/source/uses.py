@@ -39,7 +39,8 @@ def uses(project: Project, module: SourceModule) -> list[Use]:
   return sorted(found)
 
 
-def _meanings(resolver: Resolver, module: SourceModule, node: Written, scope: Scope | None) -> Iterator[Entity]:
+def _meanings(resolver: Resolver, module: SourceModule, node: Written,
+              scope: Scope | None) -> Iterator[Entity]:
   if isinstance(node, ast.Import):
     found = [resolver.imported(module, alias.name) for alias in node.names]
   elif isinstance(node, ast.ImportFrom):

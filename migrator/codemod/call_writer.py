@@ -1,0 +1,319 @@
+"""Rewrites method bodies: creations become attribute reads, what only builds is removed."""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from migrator.shapes.values import Late, Partial, VariableRef, contains
+
+from .init_writer import InitWriter, _in_order
+from .layer_call import Refused, call_arguments
+from .linen_names import LinenNames
+from .names_in import read, stored, targets
+from .plan import ClassPlan, Member, variable_class
+from .text import Edits, wrapped_call
+
+
+class CallWriter:
+  """Edits the text of one class's methods in place of the originals."""
+
+  def __init__(self, plan: ClassPlan, edits: Edits, names: LinenNames) -> None:
+    self.plan = plan
+    self.edits = edits
+    self.source = edits.source
+    self.names = names
+    self.values = plan.analysis.record.values
+    self.by_node = {id(member.creation.node): member for member in plan.members}
+    self.iterators: dict[int, dict[str, str]] = {}
+    self.own = {id(method.node): method.node for method in plan.source.own_methods.values()}
+
+  def value(self, node: ast.AST) -> Any:
+    seen = self.values.get(id(node))
+    return seen[-1] if seen else None
+
+  # -- reading attributes ---------------------------------------------------------------------------
+
+  def rewrite(self, method: ast.FunctionDef, init: InitWriter | None) -> None:
+    """Registers all edits of one method other than `setup`."""
+    self._names(method)
+    for member in self.plan.members:
+      if member.creation.inside is method and member.inside is None and not member.from_setup:
+        self._creation(member, method, init)
+    self._variables(method)
+    self._module_interface(method)
+    self._flags(method)
+    if init is not None:
+      self._remove(method, init)
+    self._calls(method)
+    self._decorators(method)
+
+  def _names(self, method: ast.AST) -> None:
+    skip: set[int] = set()
+    for node in ast.walk(method):
+      if id(node) in skip:
+        continue
+      if isinstance(node, (ast.Name, ast.Attribute)):
+        new = self.names.rename(node, method)
+        if new is not None:
+          self.edits.replace(node, new)
+        if self.names.qualified(node, method) is not None:
+          skip |= {id(child) for child in ast.walk(node)}
+
+  def _creation(self, member: Member, method: ast.FunctionDef, init: InitWriter | None) -> None:
+    self.edits.replace(member.creation.node, self._read(member, method))
+
+  def _read(self, member: Member, method: ast.FunctionDef) -> str:
+    suffix = '[...]' if member.creation.kind == 'param' else ''
+    if member.container is not None:
+      self.edits.replace(member.container, f'self.{member.attribute}')
+      return f'self.{member.attribute}'
+    if not member.listed:
+      return f'self.{member.attribute}{suffix}'
+    loops = [node for node, _ in member.creation.path if isinstance(node, ast.For)]
+    index = self._index(member, loops)
+    if index is not None:
+      return f'self.{member.attribute}[{index}]{suffix}'
+    outer = self.iterators.setdefault(id(loops[0]), {})
+    name = outer.setdefault(member.attribute, self._free(method, member.attribute))
+    return f'next({name}){suffix}'
+
+  def _free(self, method: ast.FunctionDef, wanted: str) -> str:
+    from .names_in import function_locals
+    taken = function_locals(method) | {name for names in self.iterators.values() for name in names.values()}
+    name = wanted
+    while name in taken:
+      name += '_'
+    return name
+
+  def _index(self, member: Member, loops: list[ast.For]) -> str | None:
+    """Returns the loop variable if it counts the passes from 0 and every pass makes one element."""
+    if len(loops) != 1 or member.creation.path[-1][0] is not loops[0]:
+      return None
+    if any(other is not member and other.attribute == member.attribute for other in self.plan.members):
+      return None
+    loop = loops[0]
+    counter: ast.expr | None = None
+    if isinstance(loop.iter, ast.Call) and isinstance(loop.iter.func, ast.Name):
+      if loop.iter.func.id == 'range' and len(loop.iter.args) == 1:
+        counter = loop.target
+      if loop.iter.func.id == 'enumerate' and len(loop.iter.args) == 1 and isinstance(loop.target, ast.Tuple):
+        counter = loop.target.elts[0]
+    if not isinstance(counter, ast.Name) or counter.id == '_':
+      return None
+    changed = any(counter.id in targets(child) for statement in loop.body for child in ast.walk(statement))
+    skips = any(isinstance(child, ast.Continue) for statement in loop.body for child in ast.walk(statement))
+    return None if changed or skips else counter.id
+
+  def _variables(self, method: ast.FunctionDef) -> None:
+    for node in ast.walk(method):
+      if isinstance(node, ast.Attribute) and node.attr == 'value' and isinstance(self.value(node.value), VariableRef):
+        self.edits.replace_range(self.source.end(node.value), self.source.end(node), '[...]')
+      elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self' and isinstance(node.ctx, ast.Load):
+        member = self._setup_param(node.attr)
+        if member is not None:
+          self.edits.replace_range(self.source.end(node), self.source.end(node), '[...]')
+
+  def _setup_param(self, attribute: str) -> Member | None:
+    return next((member for member in self.plan.members if member.from_setup and member.attribute == attribute
+                 and member.creation.kind == 'param' and member.container is None), None)
+
+  def _module_interface(self, method: ast.FunctionDef) -> None:
+    for node in ast.walk(method):
+      if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+              and node.func.value.id == 'self'):
+        continue
+      if node.func.attr == 'make_rng' and 'make_rng' not in self.plan.source.methods:
+        self.edits.replace(node, self._stream(node))
+      elif node.func.attr == 'sow' and 'sow' not in self.plan.source.methods and node.args:
+        self._sow(node)
+
+  def _stream(self, node: ast.Call) -> str:
+    name = node.args[0] if node.args else next((item.value for item in node.keywords), ast.Constant('params'))
+    if isinstance(name, ast.Constant) and isinstance(name.value, str) and name.value.isidentifier():
+      return f'self.rngs.{name.value}()'
+    return f'self.rngs[{self.edits.node(name)}]()'
+
+  def _sow(self, node: ast.Call) -> None:
+    collection = node.args[0]
+    if not (isinstance(collection, ast.Constant) and isinstance(collection.value, str)):
+      raise Refused(f'self.sow into a computed collection (line {node.lineno})')
+    self.edits.replace(collection, variable_class(self.plan, collection.value))
+
+  def _flags(self, method: ast.FunctionDef) -> None:
+    for node in ast.walk(method):
+      if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self' and node.attr in self.plan.call_fields:
+        self.edits.replace(node, node.attr)
+
+  # -- calls -------------------------------------------------------------------------------------
+
+  def _calls(self, method: ast.FunctionDef) -> None:
+    uses: dict[int, tuple[ast.Call, list[Member]]] = {}
+    for member in self.plan.members:
+      for use in member.creation.uses:
+        if use.method == '__call__' and _inside(use.node, method):
+          uses.setdefault(id(use.node), (use.node, []))[1].append(member)
+    for node, members in sorted(uses.values(), key=lambda item: self.source.end(item[0]) - self.source.own_start(item[0])):
+      self._call(node, members)
+
+  def _call(self, node: ast.Call, members: list[Member]) -> None:
+    written = {tuple(self._arguments(node, member)) for member in members}
+    if len(written) != 1:
+      raise Refused(f'the modules called in line {node.lineno} need different arguments')
+    arguments = list(written.pop())
+    plain = [self.edits.node(item) for item in node.args] + [
+        f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}' for item in node.keywords]
+    if arguments == plain:
+      return
+    head = self.edits.node(node.func)
+    self.edits.replace(node, wrapped_call(head, arguments, self.source.indent(node)))
+
+  def _arguments(self, node: ast.Call, member: Member) -> list[str]:
+    extra = {name: self._moved(item, member) for name, item in member.on_call.items()}
+    if member.record is not None:
+      if node is member.creation.node:
+        return []
+      if member.inside is not None and member.inside.record is not None:
+        return [self.edits.node(item) for item in node.args] + [
+            f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}' for item in node.keywords]
+      return call_arguments(member.record, node, self.edits.node, extra)
+    arguments = [self.edits.node(item) for item in node.args]
+    arguments += [f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}' for item in node.keywords]
+    if member.child is not None:
+      extra.update({name: name for name in member.child.threaded})
+    return arguments + [f'{name}={text}' for name, text in extra.items()]
+
+  def _moved(self, node: ast.expr, member: Member) -> str:
+    """Text of a flag that moves from a constructor to the call; it may come from a partial of the user class."""
+    method = member.creation.inside
+    if _inside(node, method) or any(_inside(node, own) for own in self.own.values()):
+      return self.edits.node(node)
+    return ast.unparse(node)
+
+  # -- removing what only builds ------------------------------------------------------------------
+
+  def _remove(self, method: ast.FunctionDef, init: InitWriter) -> None:
+    candidates = {key: node for key, node in init.definitions.items() if not isinstance(node, (ast.Import, ast.ImportFrom))}
+    hidden = {id(member.creation.node) for member in self.plan.members if member.creation.inside is method}
+    hidden |= {id(member.container) for member in self.plan.members if member.container is not None}
+    kept_flags = [item for member in self.plan.members for item in member.on_call.values()]
+    removed = dict(candidates)
+    while True:
+      reads = _reads(method.body, removed, hidden)
+      for node in kept_flags:
+        reads |= read(node)
+      keep = {key for key, node in removed.items() if targets(node) & reads}
+      if not keep:
+        break
+      for key in keep:
+        del removed[key]
+    for statement in _outermost(method.body, set(removed)):
+      self._delete(statement)
+    self._empty_loops(method, removed)
+    self._iterate(method, init, removed, hidden)
+    self.removed = removed
+
+  def _delete(self, statement: ast.stmt) -> None:
+    start = self.source.leading_comments(statement, 0)
+    end = self.source.line_end(self.source.end(statement) - 1 if self.source.end(statement) else 0)
+    end = max(end, self.source.line_end(self.source.end(statement)))
+    self.edits.replace_range(start, end, '')
+
+  def _empty_loops(self, method: ast.FunctionDef, removed: dict[int, ast.stmt]) -> None:
+    """Nothing to do: a loop or branch that lost all its statements is removed by `_outermost`."""
+
+  def _iterate(self, method: ast.FunctionDef, init: InitWriter, removed: dict[int, ast.stmt], hidden: set[int]) -> None:
+    for node in ast.walk(method):
+      if isinstance(node, ast.For) and id(node) in self.iterators:
+        if not self._over_members(node, removed, hidden):
+          indent = self.source.indent(node)
+          lines = ''.join(f'{indent}{local} = iter(self.{attribute})\n' for attribute, local in self.iterators[id(node)].items())
+          start = self.source.leading_comments(node, 0)
+          self.edits.replace_range(start, start, lines)
+
+  def _over_members(self, loop: ast.For, removed: dict[int, ast.stmt], hidden: set[int]) -> bool:
+    """`for f in self.features: x = next(linear)(x)` -> `for linear in self.linear: x = linear(x)`."""
+    members = [member for member in self.plan.members if member.listed and any(node is loop for node, _ in member.creation.path)]
+    if any(member.creation.path[-1][0] is not loop for member in members) or loop.orelse:
+      return False
+    if len({member.attribute for member in members}) != len(members) or any(isinstance(child, (ast.Continue, ast.Break)) for child in ast.walk(loop)):
+      return False
+    if stored(loop.target) & (_reads(loop.body, removed, hidden) | _reads_after(loop, self.plan, hidden)):
+      return False
+    if contains(self.value(loop.iter), VariableRef):
+      return False
+    names = self.iterators[id(loop)]
+    for member in members:
+      self.edits.replace(member.creation.node, names[member.attribute] + ('[...]' if member.creation.kind == 'param' else ''))
+    lists = ', '.join(f'self.{member.attribute}' for member in members)
+    target = ', '.join(names[member.attribute] for member in members)
+    self.edits.replace(loop.target, target)
+    self.edits.replace(loop.iter, lists if len(members) == 1 else f'zip({lists})')
+    return True
+
+  def _decorators(self, method: ast.FunctionDef) -> None:
+    for node in method.decorator_list:
+      name = self.names.qualified(node)
+      if name in ('flax.linen.compact', 'flax.linen.nowrap'):
+        start = self.source.line_start(self.source.own_start(node))
+        self.edits.replace_range(start, self.source.line_end(self.source.end(node)), '')
+
+
+def _inside(node: ast.AST, outer: ast.AST) -> bool:
+  return any(child is node for child in ast.walk(outer))
+
+
+def _reads(body: list[ast.stmt], removed: dict[int, ast.stmt], hidden: set[int]) -> set[str]:
+  found: set[str] = set()
+  for statement in body:
+    if id(statement) in removed:
+      continue
+    if isinstance(statement, (ast.If, ast.For, ast.While, ast.With)):
+      inner = _reads(statement.body, removed, hidden) | _reads(getattr(statement, 'orelse', []), removed, hidden)
+      found |= inner
+      if not _emptied(statement, set(removed)):
+        for field in ('test', 'iter'):
+          if hasattr(statement, field):
+            found |= read(getattr(statement, field), hidden)
+        for item in getattr(statement, 'items', []):
+          found |= read(item, hidden)
+      continue
+    found |= read(statement, hidden)
+  return found
+
+
+def _reads_after(loop: ast.For, plan: ClassPlan, hidden: set[int]) -> set[str]:
+  """Names read behind the loop in its method (a loop variable outlives its loop)."""
+  method = next((m.node for m in plan.source.own_methods.values() if _inside(loop, m.node)), None)
+  if method is None:
+    return set()
+  inside = {id(child) for child in ast.walk(loop)}
+  return {node.id for node in ast.walk(method) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+          and id(node) not in inside and node.lineno > loop.lineno}
+
+
+def _emptied(statement: ast.stmt, removed: set[int]) -> bool:
+  """Tells whether all statements of a compound statement are removed."""
+  if id(statement) in removed:
+    return True
+  if not isinstance(statement, (ast.If, ast.For, ast.While, ast.With)):
+    return False
+  body = [*statement.body, *getattr(statement, 'orelse', [])]
+  return all(_emptied(item, removed) for item in body)
+
+
+def _outermost(body: list[ast.stmt], removed: set[int]) -> list[ast.stmt]:
+  """Returns the statements to delete: a compound statement whose whole content goes is deleted itself."""
+  found: list[ast.stmt] = []
+  for statement in body:
+    if _emptied(statement, removed):
+      found.append(statement)
+      continue
+    for part in ('body', 'orelse', 'finalbody'):
+      inner = getattr(statement, part, [])
+      if inner and isinstance(inner, list) and isinstance(inner[0], ast.stmt) and not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        gone = _outermost(inner, removed)
+        found += gone
+  return found
+
+
+__all__ = ['CallWriter', 'Late', 'Partial', '_in_order']

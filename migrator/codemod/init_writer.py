@@ -1,0 +1,314 @@
+"""Writes what a method needs to build: the part of its body that moves to the constructor."""
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from .layer_call import Refused
+from .names_in import read, targets
+from .plan import Member
+from .sizes import NotStatic, SizeWriter
+from .static import StaticWriter
+
+
+@dataclasses.dataclass
+class Line:
+  """One statement of the constructor: text at an indentation level, and the statement its comments come from."""
+
+  level: int
+  text: str
+  statement: ast.stmt | None = None
+
+
+class InitWriter:
+  """Slices one compact method.
+
+  members: outermost creations of the method, by node id; expression: writes a creation as a constructor call.
+  """
+
+  def __init__(self, method: ast.FunctionDef, writer: StaticWriter, sizes: SizeWriter, members: dict[int, Member],
+               expression: Callable[[Member, dict[str, Any], tuple[ast.AST, ...]], str], unit: str) -> None:
+    self.method = method
+    self.writer = writer
+    self.sizes = sizes
+    self.members = members
+    self.expression = expression
+    self.unit = unit
+    self.required: set[str] = set()
+    self.definitions: dict[int, ast.stmt] = {}
+    self.moved: dict[int, ast.stmt] = {}
+    self.assumptions: list[str] = []
+    self.listed_started: set[str] = set()
+    self.done: set[str] = set()
+
+  def lines(self) -> list[Line]:
+    """Returns the statements of the constructor.
+
+    Raises:
+      Refused, NotStatic: something needed to build is only known at the call.
+    """
+    for _ in range(20):
+      self.definitions, self.moved, self.assumptions = {}, {}, []
+      self.listed_started, self.done = set(), set()
+      self.writer.needed.clear()
+      self.sizes.locals.clear()
+      lines = self._block(self.method.body, 0, ())
+      lines = self._outer_carried(lines)
+      needed = (set(self.writer.needed) | set(self.sizes.locals)) & self.writer.locals
+      needed -= {item.name for item in self.sizes.carried.values()}
+      if needed <= self.required:
+        missing = needed - {name for statement in self.definitions.values() for name in _bound(statement)}
+        if missing:
+          raise NotStatic(f'{", ".join(sorted(missing))} has no definition that can be moved to the constructor')
+        return lines
+      self.required |= needed
+    raise Refused('the constructor cannot be separated from the call')
+
+  def _block(self, body: list[ast.stmt], level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    lines: list[Line] = []
+    for statement in body:
+      lines += self._statement(statement, level, loops)
+    return lines
+
+  def _statement(self, node: ast.stmt, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    if isinstance(node, ast.If):
+      return self._if(node, level, loops)
+    if isinstance(node, ast.For):
+      return self._for(node, level, loops)
+    if isinstance(node, (ast.With, ast.Try)):
+      return self._with(node, level, loops)
+    if isinstance(node, ast.While):
+      if self._block(node.body, level, loops):
+        raise Refused(f'a while loop builds modules (line {node.lineno})')
+      return []
+    lines = self._creations(node, level, loops)
+    if targets(node) & self.required:
+      lines += self._definition(node, level)
+    return lines
+
+  # -- simple statements ----------------------------------------------------------------------
+
+  def _creations(self, node: ast.stmt, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    lines: list[Line] = []
+    if isinstance(node, ast.FunctionDef):
+      return lines
+    for child in _in_order(node):
+      member = self.members.get(id(child))
+      if member is None:
+        continue
+      self.moved[id(node)] = node
+      lines += self._creation(member, node, level, loops)
+    return lines
+
+  def _creation(self, member: Member, statement: ast.stmt, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    if member.container is not None:
+      return self._container(member, statement, level)
+    names = member.creation.names
+    text = self.expression(member, names, loops)
+    if member.listed:
+      return [Line(level, f'self.{member.attribute}.append({text})', statement)]
+    return [Line(level, f'self.{member.attribute} = {text}', statement)]
+
+  def _container(self, member: Member, statement: ast.stmt, level: int) -> list[Line]:
+    if member.attribute in self.done:
+      return []
+    self.done.add(member.attribute)
+    assert member.container is not None
+    text = self.writer.text(member.container)
+    kind = 'nnx.Dict' if isinstance(member.container, (ast.Dict, ast.DictComp)) else 'nnx.List'
+    return [Line(level, f'self.{member.attribute} = {kind}({text})', statement)]
+
+  def _definition(self, node: ast.stmt, level: int) -> list[Line]:
+    if id(node) in self.moved and not isinstance(node, (ast.Assign, ast.AnnAssign)):
+      raise NotStatic(f'line {node.lineno} builds and computes at once')
+    if id(node) in self.moved:
+      return []
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and node.value is not None:
+      value = self.writer.text(node.value)
+      if _is_measured(self.writer, node):
+        return []
+    elif isinstance(node, ast.FunctionDef):
+      self.definitions[id(node)] = node
+      return [Line(level, self._function(node), node)]
+    elif isinstance(node, (ast.Import, ast.ImportFrom)):
+      self.definitions[id(node)] = node
+      return [Line(level, self.writer.source.node(node), node)]
+    else:
+      raise NotStatic(f'line {node.lineno} cannot be moved to the constructor')
+    self.definitions[id(node)] = node
+    head = self.writer.source.slice(self.writer.source.own_start(node), self.writer.source.own_start(node.value))
+    return [Line(level, head + value + _closing(self.writer, node), node)]
+
+  def _function(self, node: ast.FunctionDef) -> str:
+    from .text import Edits
+    edits = Edits(self.writer.source)
+    inner = self.writer
+    for statement in node.body:
+      for child in ast.walk(statement):
+        if isinstance(child, ast.expr):
+          renamed = inner.rename(child)
+          if renamed is not None:
+            edits.replace(child, renamed)
+          elif isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == inner.self_name:
+            if child.attr in inner.fields:
+              edits.replace(child, child.attr)
+    free = {name for statement in node.body for name in read(statement)} & inner.locals
+    own = {argument.arg for argument in node.args.args} | {name for child in ast.walk(node) for name in targets(child)}
+    for name in sorted(free - own - {inner.self_name}):
+      inner.needed.setdefault(name, node.lineno)
+    return edits.apply(inner.source.start(node), inner.source.end(node))
+
+  # -- compound statements ----------------------------------------------------------------------
+
+  def _if(self, node: ast.If, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    body = self._block(node.body, level + 1, loops)
+    orelse = self._block(node.orelse, level + 1, loops)
+    if not body and not orelse:
+      return []
+    try:
+      test = self.writer.text(node.test)
+    except NotStatic as error:
+      return self._without_condition(node, body, orelse, str(error))
+    lines = []
+    if body:
+      lines = [Line(level, f'if {test}:', node), *body]
+    if orelse and not body:
+      return [Line(level, f'if not ({test}):' if ' ' in test else f'if not {test}:', node), *orelse]
+    if orelse:
+      lines += self._else(node, level, orelse)
+    return lines
+
+  def _else(self, node: ast.If, level: int, orelse: list[Line]) -> list[Line]:
+    first = orelse[0]
+    nested = len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If) and self._is_elif(node)
+    if nested and first.text.startswith('if ') and not first.text.startswith('if not '):
+      shifted = [Line(line.level - 1, line.text, line.statement) for line in orelse]
+      shifted[0] = Line(level, 'el' + first.text, first.statement)
+      return shifted
+    return [Line(level, 'else:'), *orelse]
+
+  def _is_elif(self, node: ast.If) -> bool:
+    source = self.writer.source
+    start = source.own_start(node.orelse[0])
+    return source.slice(start, start + 4) == 'elif'
+
+  def _without_condition(self, node: ast.If, body: list[Line], orelse: list[Line], reason: str) -> list[Line]:
+    """A condition of the call does not decide what is built: everything is."""
+    inside = {id(statement) for statement in ast.walk(node)}
+    if any(key in inside for key in self.definitions):
+      raise NotStatic(f'the condition of line {node.lineno} decides how modules are built: {reason}')
+    made = [member for key, member in self.members.items() if key in inside]
+    if any(member.attribute == other.attribute for i, member in enumerate(made) for other in made[:i]):
+      raise Refused(f'both branches of line {node.lineno} make {made[0].attribute}')
+    holding = [member for member in made if member.record is None or 'params' in member.record.collections]
+    if holding:
+      names = ', '.join(member.attribute for member in holding)
+      self.assumptions.append(f'{names} is always made, in Linen only where the condition of line {node.lineno} holds at initialisation')
+    return [Line(line.level - 1, line.text, line.statement) for line in (*body, *orelse)]
+
+  def _for(self, node: ast.For, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    body = self._block(node.body, level + 1, (*loops, node))
+    if not body:
+      return []
+    iterable = self.writer.text(node.iter)
+    used = {name for line in body for name in _words(line.text)}
+    body += self._updates(node, level + 1, (*loops, node))
+    used |= {name for line in body for name in _words(line.text)}
+    target = self._target(node.target, used)
+    lines = self._lists(node, level) if not any(isinstance(loop, ast.For) for loop in loops) else []
+    lines = self._entries(node, level, loops) + lines
+    comprehension = _as_comprehension(lines, body, target, iterable, level)
+    if comprehension is not None:
+      return [Line(level, comprehension, node)]
+    return [*lines, Line(level, f'for {target} in {iterable}:', node), *body]
+
+  def _target(self, target: ast.expr, used: set[str]) -> str:
+    if isinstance(target, ast.Name):
+      return target.id if target.id in used else '_'
+    if isinstance(target, (ast.Tuple, ast.List)):
+      return ', '.join(f'({self._target(item, used)})' if isinstance(item, (ast.Tuple, ast.List)) else self._target(item, used)
+                       for item in target.elts)
+    return self.writer.source.node(target)
+
+  def _lists(self, node: ast.For, level: int) -> list[Line]:
+    """`self.x = nnx.List()` in front of the outermost loop, for every list filled in it."""
+    inside = {id(child) for child in ast.walk(node)}
+    names = [member.attribute for key, member in self.members.items() if key in inside and member.listed]
+    return [Line(level, f'self.{name} = nnx.List()') for name in dict.fromkeys(names)]
+
+  def _entries(self, node: ast.For, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    lines = []
+    for item in list(self.sizes.carried.values()):
+      if item.loop is node:
+        text = self.sizes.text(item.entry, {}, loops)
+        if text != item.name:
+          lines.append(Line(level, f'{item.name} = {text}'))
+    return lines
+
+  def _updates(self, node: ast.For, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    lines: list[Line] = []
+    for item in list(self.sizes.carried.values()):
+      if item.loop is node and item.update is not None:
+        text = self.sizes.text(item.update, {}, loops)
+        if text != item.name:
+          lines.append(Line(level, f'{item.name} = {text}'))
+    return lines
+
+  def _outer_carried(self, lines: list[Line]) -> list[Line]:
+    loops = {id(node) for node in ast.walk(self.method) if isinstance(node, ast.For)}
+    for item in self.sizes.carried.values():
+      if id(item.loop) not in loops:
+        raise Refused(f'the size {item.name} changes in a loop of another method')
+    return lines
+
+  def _with(self, node: ast.With | ast.Try, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    if isinstance(node, ast.Try):
+      if any(self._block(handler.body, level, loops) for handler in node.handlers):
+        raise Refused(f'an exception handler builds modules (line {node.lineno})')
+    return self._block(node.body, level, loops)
+
+
+def _as_comprehension(lists: list[Line], body: list[Line], target: str, iterable: str, level: int) -> str | None:
+  """`self.x = nnx.List()` and a loop of one append become one comprehension."""
+  if len(lists) != 1 or len(body) != 1 or not lists[0].text.endswith(' = nnx.List()'):
+    return None
+  name = lists[0].text.removesuffix(' = nnx.List()')
+  head = f'{name}.append('
+  if not body[0].text.startswith(head) or not body[0].text.endswith(')'):
+    return None
+  return f'{name} = nnx.List([{body[0].text[len(head):-1]} for {target} in {iterable}])'
+
+
+def _words(text: str) -> set[str]:
+  import re
+  return set(re.findall(r'[A-Za-z_]\w*', text))
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+  return targets(statement)
+
+
+def _is_measured(writer: StaticWriter, node: ast.stmt) -> bool:
+  """`n, h, w, c = x.shape`: its names are written out as sizes instead."""
+  return isinstance(node, ast.Assign) and isinstance(node.targets[0], (ast.Tuple, ast.List)) and writer._mentions_arrays(node.value, set())
+
+
+def _closing(writer: StaticWriter, node: ast.stmt) -> str:
+  """Returns what follows the value inside the statement: closing parentheses around it."""
+  value = getattr(node, 'value')
+  return writer.source.slice(writer.source.end(value), writer.source.end(node))
+
+
+def _in_order(node: ast.AST) -> list[ast.AST]:
+  """Returns the nodes of a statement in evaluation order: what a call needs before the call."""
+  found: list[ast.AST] = []
+
+  def visit(item: ast.AST) -> None:
+    for child in ast.iter_child_nodes(item):
+      visit(child)
+    found.append(item)
+
+  visit(node)
+  return found

@@ -1,0 +1,173 @@
+"""Migrates a repository: read, interpret, plan, write.  Nothing is written to disk here."""
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from migrator.manifest import Manifest
+from migrator.report.findings import ClassReport, Finding
+from migrator.source.project import read_project
+
+from .class_writer import ClassWriter
+from .helper_file import helper_text
+from .layer_call import Refused
+from .linen_names import LinenNames
+from .members import class_map, linen_name, nnx_path
+from .module_writer import HELPER_MODULE, ModuleWriter
+from .options import FileChange, MigrationResult, Options
+from .plan import ClassPlan
+from .planner import eligible, plan_flags, plan_members
+from .sizes import NotStatic
+from .text import SourceText
+
+
+def migrate(paths: Sequence[Path], root: Path, options: Options = Options()) -> MigrationResult:
+  """Migrates the Linen classes in `paths`.
+
+  Args:
+    paths: files and folders; root: folder that module names are relative to; options: see `Options`.
+  Returns:
+    new file contents, reports and the manifest.  The files themselves are left alone.
+  """
+  from migrator.shapes.analysis import analyse_all, users_first
+  project = read_project([Path(path) for path in paths], Path(root))
+  analyses = analyse_all(project)
+  plans = plan_classes(project, analyses, list(reversed(users_first(project))), options)
+  files, findings = write_modules(project, plans)
+  reports = [report(plan) for plan in sorted(plans.values(), key=lambda plan: plan.name)]
+  findings += [finding for plan in plans.values() for finding in plan_findings(plan)]
+  manifest = Manifest({name: class_map(plan, plans) for name, plan in sorted(plans.items())})
+  findings += list(project.suspicious)
+  return MigrationResult(files, reports, sorted(set(findings)), manifest, list(project.errors))
+
+
+def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], options: Options) -> dict[str, ClassPlan]:
+  """Plans every class, used classes first; a class that fails takes its subclasses with it."""
+  failed: dict[str, str] = {}
+  while True:
+    plans: dict[str, ClassPlan] = {}
+    news = False
+    for name in _bases_first(project, order):
+      plan = ClassPlan(project.classes[name], analyses[name])
+      plans[name] = plan
+      if name in failed:
+        plan.outcome, plan.reasons = 'bridged', [failed[name]]
+        continue
+      try:
+        plan_one(plan, plans, project, options)
+      except (Refused, NotStatic) as error:
+        plan.outcome, plan.reasons = 'bridged', [str(error)]
+        for base in project.classes[name].mro[1:]:
+          if base.is_linen and base.name not in failed and base.name in analyses:
+            failed[base.name] = f'its subclass {name} stays Linen'
+            news = True
+    for name, plan in plans.items():
+      for text in _native_needed_by_linen(plan, plans):
+        if text not in failed:
+          failed[text] = f'it is used by {name}, which stays Linen'
+          news = True
+    if not news:
+      return plans
+
+
+def _native_needed_by_linen(plan: ClassPlan, plans: dict[str, ClassPlan]) -> list[str]:
+  """Classes that a class which stays Linen makes; they have to stay Linen as well."""
+  if plan.native:
+    return []
+  found = set()
+  project_names = {name.split(':')[1]: name for name in plans}
+  for node in ast.walk(plan.source.node):
+    text = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
+    if text in project_names:
+      resolved = plan.source.project.resolve_node(plan.source.module, node) if isinstance(node, (ast.Name, ast.Attribute)) else None
+      if resolved in plans and resolved != plan.name and plans[resolved].native:
+        found.add(resolved)
+  return sorted(found)
+
+
+def _bases_first(project: Any, order: list[str]) -> list[str]:
+  placed: list[str] = []
+
+  def place(name: str) -> None:
+    if name in placed or name not in order:
+      return
+    for base in reversed(project.classes[name].mro[1:]):
+      place(base.name)
+    placed.append(name)
+
+  for name in order:
+    place(name)
+  return placed
+
+
+def plan_one(plan: ClassPlan, plans: dict[str, ClassPlan], project: Any, options: Options) -> None:
+  """Plans and writes one class.
+
+  Raises:
+    Refused, NotStatic: it cannot be native.
+  """
+  eligible(plan, plans)
+  plan_flags(plan)
+  plan_members(plan, plans, options.names == 'linen')
+  names = LinenNames(project, plan.source.module)
+  ClassWriter(plan, plans, SourceText(plan.source.module.text), names, options.numerics == 'exact').write()
+  ast.parse(_dedent(plan.text))
+  notes = [text for line, text in dict.fromkeys(plan.analysis.record.notes) if 'keep the shape' in text]
+  plan.assumptions += list(dict.fromkeys(notes))
+
+
+def _dedent(text: str) -> str:
+  import textwrap
+  return textwrap.dedent(text)
+
+
+def write_modules(project: Any, plans: dict[str, ClassPlan]) -> tuple[list[FileChange], list[Finding]]:
+  """Returns the changed files, and the helper files they need."""
+  files: list[FileChange] = []
+  findings: list[Finding] = []
+  helpers: dict[str, dict[str, Any]] = {}
+  for name, module in sorted(project.modules.items()):
+    own = [plan for plan in plans.values() if plan.source.module is module]
+    home = helper_home(name)
+    writer = ModuleWriter(project, module, own, home)
+    text = writer.text()
+    findings += writer.findings
+    if text != module.text:
+      files.append(FileChange(module.path, module.text, text))
+      helpers.setdefault(home, {}).update(writer.helpers)
+  for home, needed in sorted(helpers.items()):
+    if needed:
+      path = project.root.joinpath(*home.split('.')).with_suffix('.py')
+      before = path.read_text() if path.exists() else ''
+      files.append(FileChange(path, before, helper_text(needed, before)))
+  return files, findings
+
+
+def helper_home(module: str) -> str:
+  """Returns the dotted name of the helper file: one per top-level package."""
+  package, _, rest = module.partition('.')
+  return f'{package}.{HELPER_MODULE}' if rest else HELPER_MODULE
+
+
+def report(plan: ClassPlan) -> ClassReport:
+  """Returns the report of one class."""
+  names = {}
+  if plan.native:
+    for member in plan.members:
+      explicit, prefix = linen_name(member) if member.creation.kind not in ('param', 'variable') else ((str(member.creation.arguments.get('name')),), None)
+      names['/'.join(explicit) if explicit else f'{prefix}_*'] = '.'.join(nnx_path(member))
+  reasons = tuple(plan.reasons) + tuple(f'uses the helper {name}' for name in plan.helpers)
+  return ClassReport(plan.name, plan.source.module.relative, plan.source.node.lineno, plan.outcome, reasons,  # type: ignore[arg-type]
+                     tuple(plan.assumptions), dict(plan.size_texts), names)
+
+
+def plan_findings(plan: ClassPlan) -> list[Finding]:
+  """Returns what the user must know about one class."""
+  source = plan.source
+  if not plan.native:
+    return [Finding(source.module.relative, source.node.lineno, 'stays-linen',
+                    f'{source.node.name} stays Linen: {"; ".join(plan.reasons)}')]
+  return [Finding(source.module.relative, source.node.lineno, 'assumption', f'{source.node.name}: {text}', 'note')
+          for text in plan.assumptions]

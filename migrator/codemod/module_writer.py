@@ -1,0 +1,117 @@
+"""Puts the new classes into their files: other Linen names, collections, imports."""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from migrator.report.findings import Finding
+
+from .imports import ImportRequest, rewrite_imports, unused
+from .linen_names import LinenNames
+from .plan import ClassPlan
+from .text import Edits, SourceText
+
+HELPER_MODULE = 'nnx_helpers'
+
+
+class ModuleWriter:
+  """New text of one file.
+
+  plans: plans of the classes of the file; helper_module: dotted name of the helper file.
+  """
+
+  def __init__(self, project: Any, module: Any, plans: list[ClassPlan], helper_module: str) -> None:
+    self.project = project
+    self.module = module
+    self.plans = plans
+    self.helper_module = helper_module
+    self.source = SourceText(module.text)
+    self.names = LinenNames(project, module)
+    self.findings: list[Finding] = []
+    self.helpers: dict[str, Any] = {}
+
+  def text(self) -> str:
+    """Returns the new text; the old one if no class of the file is native."""
+    native = [plan for plan in self.plans if plan.native]
+    edits = Edits(self.source)
+    for plan in native:
+      node = plan.source.node
+      edits.replace_range(self.source.start(node), self.source.line_end(self.source.end(node) - 1), plan.text)
+      self.helpers.update(plan.helpers)
+    self._other_names(edits, native)
+    self._collections(edits, native)
+    if not edits.items:
+      return str(self.module.text)
+    text = edits.apply(0, len(self.source.data))
+    return self._imports(text, native)
+
+  def _other_names(self, edits: Edits, native: list[ClassPlan]) -> None:
+    """Functions and types of Linen outside classes that stay Linen."""
+    stay = {id(child) for plan in self.plans if not plan.native for child in ast.walk(plan.source.node)}
+    gone = {id(child) for plan in native for child in ast.walk(plan.source.node)}
+    skip: set[int] = set()
+    for node in ast.walk(self.module.tree):
+      if id(node) in skip or id(node) in stay or id(node) in gone or not isinstance(node, (ast.Name, ast.Attribute)):
+        continue
+      name = self.names.qualified(node)
+      if name is None:
+        continue
+      skip |= {id(child) for child in ast.walk(node)}
+      if not native:
+        continue
+      if name == 'flax.linen.Module' and any(plan.native is False for plan in self.plans):
+        continue
+      new = self.names.rename(node)
+      if new is not None:
+        edits.replace(node, new)
+    self.helpers.update(self.names.helpers)
+
+  def _collections(self, edits: Edits, native: list[ClassPlan]) -> None:
+    wanted = {name: collection for plan in native for name, collection in plan.collections.items()}
+    defined = set(self.module.class_names.values()) if hasattr(self.module, 'class_names') else set()
+    first = min((self.source.leading_comments(plan.source.node, 0) for plan in native if not plan.source.in_function), default=0)
+    text = ''.join(f"class {name}(nnx.Variable):\n  \"\"\"Variables of the collection '{collection}'.\"\"\"\n\n\n"
+                   for name, collection in sorted(wanted.items()) if name not in defined)
+    if text:
+      edits.replace_range(first, first, text)
+
+  def _imports(self, text: str, native: list[ClassPlan]) -> str:
+    requests = {ImportRequest('flax', 'nnx')} if native or 'nnx.' in text else set()
+    for plan in native:
+      requests |= {_request(item) for item in plan.imports}
+    requests |= {_request(item) for item in self.names.imports}
+    if self.helpers:
+      requests |= {ImportRequest(self.helper_module, name) for name in self.helpers}
+    requests = {request for request in requests if _used(text, request.local)}
+    aliases = {local for local in linen_aliases(self.project, self.module)}
+    others = {alias for alias in ('Sequence',) if False}
+    remove = unused(text, aliases | others)
+    return rewrite_imports(text, remove=remove, add=sorted(requests, key=lambda item: item.text))
+
+
+def _request(item: tuple[str, str | None]) -> ImportRequest:
+  module, name = item
+  if module == 'flax' and name == 'nnx':
+    return ImportRequest('flax', 'nnx')
+  return ImportRequest(module, None, name)
+
+
+def _used(text: str, name: str) -> bool:
+  try:
+    tree = ast.parse(text)
+  except SyntaxError:
+    return True
+  return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
+
+
+def linen_aliases(project: Any, module: Any) -> set[str]:
+  """Returns the local names that are bound to Linen or to things in it."""
+  names = set()
+  for node in ast.walk(module.tree):
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+      for alias in node.names:
+        local = (alias.asname or alias.name).split('.')[0]
+        found = project.resolve(module, local)
+        if found is not None and (found.startswith('flax.linen') or (found == 'flax' and 'linen' in alias.name)):
+          names.add(local)
+  return names

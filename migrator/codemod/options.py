@@ -1,0 +1,48 @@
+"""Options and results of a migration."""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from migrator.manifest import Manifest
+from migrator.report.findings import ClassReport, Finding
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How to migrate.
+
+  mode: 'argument' keeps train flags as arguments.
+  names: 'idiomatic' (`linear1`) or 'linen' (`Dense_0`).
+  numerics: 'idiomatic' takes the NNX layer where it only rounds in another order, 'exact' adds helpers that give the bits.
+  jobs: number of processes.
+  """
+
+  mode: str = 'argument'
+  names: str = 'idiomatic'
+  numerics: str = 'idiomatic'
+  jobs: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class FileChange:
+  """One file that changes, or is new (then `before` is empty)."""
+
+  path: Path
+  before: str
+  after: str
+
+
+@dataclasses.dataclass
+class MigrationResult:
+  """What a migration would write and what it has to say.
+
+  files: changed and new files; classes: one report per Linen class; findings: what the user must look at;
+  errors: files that could not be read; manifest: the map for convert and check.
+  """
+
+  files: list[FileChange]
+  classes: list[ClassReport]
+  findings: list[Finding]
+  manifest: Manifest
+  errors: list[Finding]

@@ -1,0 +1,85 @@
+"""The plan of one class: pure data that the writer turns into text and the manifest into a map."""
+from __future__ import annotations
+
+import ast
+import dataclasses
+from typing import Any
+
+from migrator.manifest import SizeArgument
+from rewrites.record import Helper, Layer
+
+
+@dataclasses.dataclass(eq=False)
+class Member:
+  """One submodule, parameter or variable of the class.
+
+  creation: the event; attribute: the NNX attribute; listed: it is appended to an nnx.List in a loop.
+  inside: the member whose constructor call holds this creation as an argument; slot: its path in there.
+  container: the list or dict expression that holds the creation.
+  on_call: NNX call arguments that move from the constructor to every call, by name, with the expression
+    and whether it stands in this class.
+  threaded: call arguments of the child that this class passes on.
+  """
+
+  creation: Any
+  attribute: str
+  record: Layer | None = None
+  child: ClassPlan | None = None
+  listed: bool = False
+  inside: Member | None = None
+  slot: tuple[str, ...] = ()
+  container: ast.expr | None = None
+  on_call: dict[str, ast.expr] = dataclasses.field(default_factory=dict)
+  from_setup: bool = False
+  linen: tuple[str, ...] | None = None
+  auto: str | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class ClassPlan:
+  """What is to be done with one class.
+
+  outcome: 'native', 'helper', 'bridged' or 'left'; reasons why not native.
+  size_arguments: constructor arguments NNX has and Linen has not.
+  call_fields: fields that become arguments of `__call__`: name -> parameter text.
+  threaded: flags of the user class that are passed through `__call__`: name -> parameter text.
+  text: the new text of the class; imports, helpers: what it needs.
+  collections: custom variable classes it needs, class name -> Linen collection.
+  """
+
+  source: Any
+  analysis: Any
+  outcome: str = 'native'
+  reasons: list[str] = dataclasses.field(default_factory=list)
+  assumptions: list[str] = dataclasses.field(default_factory=list)
+  members: list[Member] = dataclasses.field(default_factory=list)
+  size_arguments: list[SizeArgument] = dataclasses.field(default_factory=list)
+  call_fields: dict[str, str] = dataclasses.field(default_factory=dict)
+  threaded: dict[str, str] = dataclasses.field(default_factory=dict)
+  text: str = ''
+  helpers: dict[str, Helper] = dataclasses.field(default_factory=dict)
+  collections: dict[str, str] = dataclasses.field(default_factory=dict)
+  imports: set[tuple[str, str | None]] = dataclasses.field(default_factory=set)
+  takes_rngs: bool = True
+  size_texts: dict[str, str] = dataclasses.field(default_factory=dict)
+
+  @property
+  def name(self) -> str:
+    return self.source.name
+
+  @property
+  def native(self) -> bool:
+    return self.outcome in ('native', 'helper')
+
+
+BUILT_IN_COLLECTIONS = {'params': 'nnx.Param', 'batch_stats': 'nnx.BatchStat', 'cache': 'nnx.Cache', 'intermediates': 'nnx.Intermediate',
+                        'perturbations': 'nnx.Perturbation'}
+
+
+def variable_class(plan: ClassPlan, collection: str) -> str:
+  """Returns the NNX variable class of a collection; a custom one is made known to the plan."""
+  if collection in BUILT_IN_COLLECTIONS:
+    return BUILT_IN_COLLECTIONS[collection]
+  name = ''.join(part[:1].upper() + part[1:] for part in collection.replace('-', '_').split('_')) or 'Custom'
+  plan.collections[name] = collection
+  return name

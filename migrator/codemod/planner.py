@@ -1,0 +1,317 @@
+"""Decides what becomes of one class: eligibility, members, names."""
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from migrator.shapes.values import Instance, Late, Partial, contains
+from rewrites.registry import layer_for, manual_reason
+
+from .layer_call import Refused
+from .naming import Namer, automatic, explicit_name, from_template, identifier, snake
+from .plan import ClassPlan, Member
+
+_LINEN_MODULE = 'flax.linen.Module'
+_PLAIN_BASES = ('typing.Generic', 'abc.ABC', 'typing.Protocol', 'builtins.object')
+_CONTAINERS = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp, ast.GeneratorExp, ast.SetComp)
+_VARIABLES = ('param', 'variable')
+
+
+def eligible(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> None:
+  """Raises Refused with all reasons why the class cannot be native."""
+  source, record = plan.source, plan.analysis.record
+  reasons = [f'{text} (line {line})' for line, text in dict.fromkeys(record.refusals)]
+  reasons += _bases(source, plans)
+  if source.in_function:
+    reasons.append('the class is defined inside a function')
+  if '__post_init__' in source.own_methods:
+    reasons.append('__post_init__ changes the fields')
+  for name in ('__getattr__', '__setattr__', '__hash__', '__eq__'):
+    if name in source.own_methods:
+      reasons.append(f'{name} is overridden')
+  for method in source.own_methods.values():
+    reasons += _decorators(method)
+  if source.node.keywords:
+    reasons.append(f'class arguments ({", ".join(str(item.arg) for item in source.node.keywords)})')
+  if reasons:
+    raise Refused('; '.join(dict.fromkeys(reasons)))
+
+
+def _bases(source: Any, plans: Mapping[str, ClassPlan]) -> list[str]:
+  reasons = [f'the base {text} cannot be followed' for text in source.unresolved]
+  for base in source.bases:
+    if base == _LINEN_MODULE or base in _PLAIN_BASES:
+      continue
+    if base.startswith('flax.linen.'):
+      reasons.append(f'it inherits from the layer {base.replace("flax.linen", "nn")}')
+    elif base in plans and not plans[base].native:
+      reasons.append(f'its base {base} stays Linen')
+  return reasons
+
+
+def _decorators(method: Any) -> list[str]:
+  reasons = []
+  for name, node in zip(method.decorators, method.node.decorator_list):
+    if name is not None and name.startswith('flax.linen.') and name not in ('flax.linen.compact', 'flax.linen.nowrap'):
+      reasons.append(f'{method.name} is decorated with {name.replace("flax.linen", "nn")} (line {node.lineno})')
+    elif name is None and isinstance(node, ast.Call):
+      inner = ast.unparse(node.func)
+      if inner.startswith(('nn.', 'linen.')) or 'partial' in inner:
+        reasons.append(f'{method.name} is decorated with {inner} (line {node.lineno})')
+  return reasons
+
+
+def own_creations(plan: ClassPlan) -> list[Any]:
+  """Returns the creations written in the class itself.
+
+  Raises:
+    Refused: one stands where it cannot be moved from, or is reached several times in one run.
+  """
+  methods = {id(method.node): method for method in plan.source.own_methods.values()}
+  inherited = {id(method.node) for base in plan.source.mro[1:] for method in base.own_methods.values()}
+  found: dict[int, Any] = {}
+  for creation in plan.analysis.record.order:
+    if creation.kind in ('rng', 'sow'):
+      continue
+    if id(creation.inside) in inherited:
+      continue
+    if id(creation.inside) not in methods:
+      where = getattr(creation.inside, 'name', 'a lambda')
+      raise Refused(f'{_short(creation)} is made inside the function {where} (line {creation.line})')
+    old = found.get(id(creation.node))
+    if old is None:
+      found[id(creation.node)] = creation
+      continue
+    if old.target != creation.target:
+      raise Refused(f'{ast.unparse(creation.node.func)} makes different classes (line {creation.line})')
+    if _twice(old, creation):
+      raise Refused(f'{_short(creation)} is made by a method that runs several times (line {creation.line})')
+    old.uses.extend(use for use in creation.uses if use not in old.uses)
+  return list(found.values())
+
+
+def _twice(old: Any, new: Any) -> bool:
+  """Two ways to one creation are harmless if they start in different public methods."""
+  return bool(old.chain) and bool(new.chain) and old.chain[0] is not new.chain[0] and old.chain != new.chain
+
+
+def _short(creation: Any) -> str:
+  return creation.target.replace('flax.linen', 'nn').split(':')[-1] or creation.kind
+
+
+def plan_members(plan: ClassPlan, plans: Mapping[str, ClassPlan], linen_names: bool) -> None:
+  """Fills `plan.members` in construction order, with names.
+
+  Raises:
+    Refused: a member cannot be native.
+  """
+  creations = own_creations(plan)
+  parents = _parents(plan)
+  members = {id(creation.node): _member(plan, creation, plans) for creation in creations}
+  for member in members.values():
+    _place(plan, member, members, parents)
+  plan.members = list(members.values())
+  _name(plan, parents, linen_names)
+
+
+def _parents(plan: ClassPlan) -> dict[int, ast.AST]:
+  return {id(child): parent for method in plan.source.own_methods.values() for parent in ast.walk(method.node)
+          for child in ast.iter_child_nodes(parent)}
+
+
+def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> Member:
+  member = Member(creation, '')
+  member.from_setup = getattr(creation.inside, 'name', '') == 'setup'
+  if creation.kind == 'layer':
+    member.record = layer_for(creation.target)
+    if member.record is None:
+      reason = manual_reason(creation.target) or f'{creation.target} has no record'
+      raise Refused(f'{creation.target.replace("flax.linen", "nn")}: {reason} (line {creation.line})')
+  elif creation.kind == 'class':
+    member.child = plans.get(creation.target)
+    if creation.target == plan.name:
+      raise Refused(f'it makes itself (line {creation.line})')
+    if member.child is None:
+      raise Refused(f'{creation.target} is made before its own plan is known (line {creation.line})')
+    if not member.child.native:
+      raise Refused(f'{creation.target} stays Linen (line {creation.line})')
+  elif not isinstance(creation.arguments.get('name'), str) and from_template(_name_node(creation)) is None:
+    raise Refused(f'a variable with a computed name (line {creation.line})')
+  return member
+
+
+def _name_node(creation: Any) -> ast.expr:
+  position = 0 if creation.kind == 'param' else 1
+  if len(creation.node.args) > position:
+    return creation.node.args[position]
+  return next((item.value for item in creation.node.keywords if item.arg == 'name'), ast.Constant(None))
+
+
+def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents: dict[int, ast.AST]) -> None:
+  """Finds the member or the container that a creation stands in."""
+  node: ast.AST = member.creation.node
+  while id(node) in parents and not isinstance(node, ast.stmt):
+    parent = parents[id(node)]
+    if id(parent) in members and isinstance(parent, ast.Call) and node is not parent.func:
+      member.inside = members[id(parent)]
+      member.slot = _slot(parent, node, members[id(parent)])
+      return
+    if isinstance(parent, _CONTAINERS) and not isinstance(parent, ast.Tuple):
+      member.container = parent
+    if isinstance(parent, ast.Call) and node is parent.func:
+      member.container = None
+    node = parent
+  loops = [item for item, _ in member.creation.path if isinstance(item, (ast.For, ast.While))]
+  if any(isinstance(item, ast.While) for item in loops):
+    raise Refused(f'{_short(member.creation)} is made in a while loop (line {member.creation.line})')
+  member.listed = bool(loops) and not member.from_setup and member.container is None
+
+
+def _slot(parent: ast.Call, node: ast.AST, owner: Member) -> tuple[str, ...]:
+  """Returns the attribute path inside `owner` of one of its constructor arguments."""
+  keyword = next((item.arg for item in parent.keywords if item is node or item.value is node), None)
+  if owner.record is not None:
+    names = [argument.linen for argument in owner.record.arguments]
+    name = keyword or names[parent.args.index(node)]  # type: ignore[arg-type]
+    child = next((child for child in owner.record.children if child.argument == name), None)
+    if child is None:
+      raise Refused(f'{_short(owner.creation)} takes a module as {name} (line {parent.lineno})')
+    return (child.nnx,)
+  fields = list(owner.child.source.fields) if owner.child is not None else []
+  if keyword is not None:
+    return (keyword,)
+  return (fields[parent.args.index(node)],)  # type: ignore[arg-type]
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+def _name(plan: ClassPlan, parents: dict[int, ast.AST], linen_names: bool) -> None:
+  taken = set(plan.source.fields) | set(plan.source.methods) | {name for base in plan.source.mro for name in base.constants}
+  for base in plan.source.mro[1:]:
+    taken |= _attributes_of(base)
+  namer = Namer(taken - set(plan.call_fields))
+  outer = [member for member in plan.members if member.inside is None]
+  for member in outer:
+    if member.from_setup:
+      member.attribute = _setup_attribute(member, parents) or ''
+  namer.taken |= {member.attribute for member in outer if member.attribute}
+  _containers(outer, namer, parents)
+  for member in outer:
+    if not member.attribute:
+      wanted = _wanted(member)
+      if wanted is not None:
+        same = next((other for other in outer if other.attribute == wanted and _exclusive(member, other)), None)
+        member.attribute = wanted if same is not None else namer.claim(wanted)
+  rest = [member for member in outer if not member.attribute]
+  stems = [_stem(member, linen_names) for member in rest]
+  for member, name in zip(rest, automatic(stems, namer)):
+    member.attribute = name
+
+
+def _attributes_of(base: Any) -> set[str]:
+  return {node.attr for method in base.own_methods.values() for node in ast.walk(method.node)
+          if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self' and isinstance(node.ctx, ast.Store)}
+
+
+def _exclusive(member: Member, other: Member) -> bool:
+  """Two creations in different branches of one `if` may share a name."""
+  mine = {id(node): branch for node, branch in member.creation.path if isinstance(node, ast.If)}
+  return any(mine.get(id(node), branch) != branch for node, branch in other.creation.path if isinstance(node, ast.If))
+
+
+def _wanted(member: Member) -> str | None:
+  name = explicit_name(member.creation)
+  if name is not None:
+    return identifier(name)
+  node = member.creation.name_node if member.creation.kind not in _VARIABLES else _name_node(member.creation)
+  if node is None or isinstance(node, ast.Constant):
+    return None
+  return from_template(node)
+
+
+def _stem(member: Member, linen_names: bool) -> str:
+  short = member.creation.target.rsplit('.', 1)[-1].rsplit(':', 1)[-1]
+  if linen_names:
+    return short
+  if member.creation.factory and member.creation.factory.startswith('field:'):
+    return member.creation.factory.removeprefix('field:').removesuffix('_cls')
+  return member.record.member if member.record is not None else snake(short)
+
+
+def _setup_attribute(member: Member, parents: dict[int, ast.AST]) -> str | None:
+  node: ast.AST = member.creation.node
+  while id(node) in parents and not isinstance(node, ast.stmt):
+    node = parents[id(node)]
+  if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+    return node.targets[0].attr
+  return member.creation.value.field if isinstance(member.creation.value, Instance) else None
+
+
+def _containers(outer: list[Member], namer: Namer, parents: dict[int, ast.AST]) -> None:
+  """Creations in one list take the name of the variable the list is assigned to."""
+  names: dict[int, str] = {}
+  for member in outer:
+    if member.container is None or member.from_setup:
+      continue
+    if id(member.container) not in names:
+      statement: ast.AST = member.container
+      while id(statement) in parents and not isinstance(statement, ast.stmt):
+        statement = parents[id(statement)]
+      target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+      if not (isinstance(target, ast.Name) and statement.value is member.container):
+        raise Refused(f'{_short(member.creation)} is made inside an expression (line {member.creation.line})')
+      names[id(member.container)] = namer.claim(target.id)
+    member.attribute = names[id(member.container)]
+
+
+# -- flags -------------------------------------------------------------------------------------------
+
+
+def plan_flags(plan: ClassPlan) -> None:
+  """Finds the fields that become call arguments, and the flags that come in through a partial.
+
+  Raises:
+    Refused: a field is read where the flag is not known, or a threaded name is taken.
+  """
+  fields = plan.analysis.subject.fields
+  call = plan.source.methods.get('__call__')
+  for name, value in fields.items():
+    if isinstance(value, Late):
+      _call_field(plan, name, call)
+    elif isinstance(value, Partial) and contains(value, Late):
+      _thread(plan, name, value, call)
+
+
+def _call_field(plan: ClassPlan, name: str, call: Any) -> None:
+  if call is None:
+    raise Refused(f'the field {name} is only known at the call, but there is no __call__')
+  for method in plan.source.methods.values():
+    if method.name in ('__call__', 'setup'):
+      continue
+    if any(isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.value, ast.Name) and node.value.id == 'self'
+           for node in ast.walk(method.node)):
+      raise Refused(f'the field {name} is only known at the call, and {method.name} reads it')
+  if call.owner is not plan.source:
+    raise Refused(f'the field {name} is only known at the call, and __call__ is inherited')
+  arguments = call.node.args
+  if name in {item.arg for item in (*arguments.args, *arguments.kwonlyargs)}:
+    raise Refused(f'{name} is a field and an argument of __call__')
+  field = plan.source.fields[name]
+  annotation = f': {ast.unparse(field.annotation)}' if field.annotation is not None else ''
+  default = '' if field.default is None else (f' = {ast.unparse(field.default)}' if annotation else f'={ast.unparse(field.default)}')
+  plan.call_fields[name] = f'{name}{annotation}{default}'
+
+
+def _thread(plan: ClassPlan, field: str, value: Partial, call: Any) -> None:
+  if call is None or call.owner is not plan.source:
+    raise Refused(f'{field} carries a flag of the call, and there is no __call__ to take it')
+  late = [item for item in value.kwargs.values() if isinstance(item, Late)]
+  late += [item for item in value.args if isinstance(item, Late)]
+  arguments = {item.arg for item in (*call.node.args.args, *call.node.args.kwonlyargs)}
+  for item in late:
+    for name in sorted(item.names):
+      if name in arguments:
+        raise Refused(f'{field} carries the flag {name}, which is an argument of __call__ already')
+      plan.threaded[name] = name

@@ -1,0 +1,203 @@
+"""Writes a `setup` method as the body of a constructor."""
+from __future__ import annotations
+
+import ast
+import textwrap
+from typing import Any
+
+from migrator.shapes.joins import elements
+from migrator.shapes.values import Array, Instance, Repeated, VariableRef
+
+from .layer_call import Refused
+from .sizes import NotStatic, SizeWriter
+from .static import StaticWriter
+from .text import Edits
+
+
+class SetupWriter:
+  """Copies the statements of `setup`: creations are completed, lists of modules become nnx.List.
+
+  owner: the `ClassWriter`.
+  """
+
+  def __init__(self, owner: Any, method: ast.FunctionDef, writer: StaticWriter, sizes: SizeWriter) -> None:
+    self.owner = owner
+    self.method = method
+    self.writer = writer
+    self.sizes = sizes
+    self.source = owner.source
+    self.edits = Edits(owner.source)
+    self.params = {member.attribute for member in owner.plan.members
+                   if member.from_setup and member.creation.kind == 'param' and member.container is None}
+
+  def lines(self) -> list[str]:
+    """Returns the constructor lines that stand for `setup`.
+
+    Raises:
+      Refused, NotStatic: a statement depends on what is only known at the call.
+    """
+    self._rewrite()
+    body = self._without_docstring()
+    if not body:
+      return []
+    start = self.source.leading_comments(body[0], self.source.line_end(self.source.own_start(self.method)))
+    text = self.edits.apply(start, self.source.line_end(self.source.end(body[-1]) - 1)).rstrip('\n')
+    old = self.source.indent(body[0])
+    rows = [row[len(old):] if row.startswith(old) else row for row in text.split('\n')]
+    return [row for row in '\n'.join(rows).split('\n')]
+
+  def _without_docstring(self) -> list[ast.stmt]:
+    body = self.method.body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+      body = body[1:]
+    return [] if all(isinstance(item, ast.Pass) for item in body) else body
+
+  def _rewrite(self) -> None:
+    for statement in self.method.body:
+      self._statement(statement)
+
+  def _statement(self, node: ast.stmt) -> None:
+    if isinstance(node, (ast.If, ast.For, ast.While, ast.With, ast.Try)):
+      self._compound(node)
+      return
+    if isinstance(node, ast.Assign):
+      self._assign(node)
+      return
+    if isinstance(node, ast.Expr) and _is_super_setup(node.value):
+      self._drop(node)
+      return
+    if isinstance(node, ast.FunctionDef):
+      self._inside_function(node)
+      return
+    for child in ast.iter_child_nodes(node):
+      if isinstance(child, ast.expr) and not isinstance(getattr(child, 'ctx', None), ast.Store):
+        self._expression(child)
+
+  def _compound(self, node: Any) -> None:
+    for field in ('test', 'iter'):
+      if hasattr(node, field):
+        self._expression(getattr(node, field))
+    for item in getattr(node, 'items', []):
+      self._expression(item.context_expr)
+    for part in ('body', 'orelse', 'finalbody'):
+      for statement in getattr(node, part, []):
+        self._statement(statement)
+    for handler in getattr(node, 'handlers', []):
+      for statement in handler.body:
+        self._statement(statement)
+    if isinstance(node, ast.For):
+      self._carried(node)
+
+  def _carried(self, node: ast.For) -> None:
+    used = [item for item in self.sizes.carried.values()]
+    if used and not getattr(self, 'placed', False):
+      self.placed = True
+      entries = [f'{item.name} = {self.sizes.text(item.entry)}' for item in used]
+      updates = [f'{item.name} = {self.sizes.text(item.update, {}, _loops_of(item.update, self.sizes, node))}' for item in used]
+      indent, inner = self.source.indent(node), self.source.indent(node.body[0])
+      start = self.source.line_start(self.source.own_start(node))
+      self.edits.replace_range(start, start, ''.join(f'{indent}{line}\n' for line in entries))
+      end = self.source.line_end(self.source.end(node.body[-1]) - 1)
+      self.edits.replace_range(end, end, ''.join(f'{inner}{line}\n' for line in updates))
+
+  def _assign(self, node: ast.Assign) -> None:
+    for target in node.targets:
+      if isinstance(target, ast.Subscript):
+        self._expression(target.slice)
+    before = set(self.sizes.carried)
+    value = self.owner.call.value(node.value)
+    own = any(isinstance(target, ast.Attribute) for target in node.targets)
+    text = self.writer_text(node.value)
+    fresh = [item for name, item in self.sizes.carried.items() if name not in before]
+    if own and isinstance(value, Array) and not self._is_variable(node.value):
+      text = self._array(node, text)
+    kind = _container_kind(value) if own else None
+    if fresh and own and isinstance(node.value, ast.ListComp):
+      self._as_loop(node, fresh, text)
+      return
+    if kind is not None:
+      text = f'{kind}({text})'
+    self.edits.replace(node.value, text)
+
+  def _is_variable(self, node: ast.expr) -> bool:
+    member = self.owner.call.by_node.get(id(node))
+    return member is not None and member.creation.kind in ('param', 'variable')
+
+  def _array(self, node: ast.Assign, text: str) -> str:
+    raise Refused(f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state')
+
+  def writer_text(self, node: ast.expr) -> str:
+    return self.writer.text(node)
+
+  def _as_loop(self, node: ast.Assign, carried: list[Any], text: str) -> None:
+    """A list of layers whose sizes follow each other is built by a loop that carries the size."""
+    comprehension = node.value
+    assert isinstance(comprehension, ast.ListComp)
+    generator = comprehension.generators[0]
+    if len(comprehension.generators) != 1 or generator.ifs:
+      raise Refused(f'the sizes of the list in line {node.lineno} follow each other in a way that is not understood')
+    target = self.source.node(node.targets[0])
+    indent = self.source.indent(node)
+    unit = self.owner.unit
+    element = self.writer.text(comprehension.elt)
+    iterable = self.writer.text(generator.iter)
+    lines = [f'{item.name} = {self.sizes.text(item.entry)}' for item in carried]
+    lines += [f'{target} = nnx.List()', f'for {self.source.node(generator.target)} in {iterable}:',
+              f'{unit}{target}.append({element})']
+    for item in carried:
+      lines.append(f'{unit}{item.name} = {self.sizes.text(item.update, {}, (comprehension, item.loop))}')
+    self.edits.replace(node, ('\n' + indent).join(lines))
+
+  def _expression(self, node: ast.expr) -> None:
+    text = self.writer_text(node)
+    if text != self.source.node(node):
+      self.edits.replace(node, text)
+
+  def _inside_function(self, node: ast.FunctionDef) -> None:
+    for statement in node.body:
+      for child in ast.walk(statement):
+        if isinstance(child, ast.expr):
+          renamed = self.writer.rename(child)
+          if renamed is not None:
+            self.edits.replace(child, renamed)
+
+  def _drop(self, node: ast.stmt) -> None:
+    start = self.source.line_start(self.source.own_start(node))
+    self.edits.replace_range(start, self.source.line_end(self.source.end(node)), '')
+
+
+def _loops_of(update: Any, sizes: SizeWriter, node: ast.For) -> tuple[ast.AST, ...]:
+  import re
+  loops = [node]
+  for name in re.findall(r'[A-Za-z]\w*', str(update)):
+    info = sizes.table.info(name)
+    if info is not None and info.loop is not None and info.loop not in loops:
+      loops.append(info.loop)  # type: ignore[arg-type]
+  return tuple(loops)
+
+
+def _container_kind(value: Any) -> str | None:
+  """Returns the NNX container for a value that holds modules."""
+  if isinstance(value, dict) and any(_holds(item) for item in value.values()):
+    return 'nnx.Dict'
+  if isinstance(value, (list, tuple, Repeated)) and any(_holds(item) for item in elements(value)):
+    return 'nnx.List'
+  return None
+
+
+def _holds(value: Any) -> bool:
+  if isinstance(value, (Instance, VariableRef)):
+    return True
+  if isinstance(value, (list, tuple, Repeated)):
+    return any(_holds(item) for item in elements(value))
+  if isinstance(value, dict):
+    return any(_holds(item) for item in value.values())
+  return False
+
+
+def _is_super_setup(node: ast.expr) -> bool:
+  return (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ('setup', '__post_init__')
+          and isinstance(node.func.value, ast.Call) and isinstance(node.func.value.func, ast.Name) and node.func.value.func.id == 'super')
+
+
+__all__ = ['NotStatic', 'SetupWriter', 'textwrap']

@@ -1,0 +1,179 @@
+"""From symbolic sizes to source text that is valid in a constructor."""
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
+
+from migrator.shapes.symbols import SymbolTable
+
+
+class NotStatic(Exception):
+  """An expression or a size cannot be written in the constructor; the message is the reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InputAxis:
+  """One axis of a call argument that the constructor has to be told."""
+
+  method: str
+  argument: str
+  axis: int
+  rank: int
+
+
+@dataclasses.dataclass
+class Carried:
+  """A size that changes from one pass of a loop to the next: a local variable of the constructor."""
+
+  symbol: str
+  name: str
+  entry: Any
+  update: Any
+  loop: ast.AST
+
+
+PLACEHOLDER = re.compile('\u27e6(\\w+):(\\w+):(-?\\d+):(\\d+)\u27e7')
+
+
+def placeholder(axis: InputAxis) -> str:
+  """The size of an input axis is written as a placeholder until the form of the size argument is decided."""
+  return f'\u27e6{axis.method}:{axis.argument}:{axis.axis}:{axis.rank}\u27e7'
+
+
+class SizeWriter:
+  """Writes sizes of one class as source text.
+
+  table: meaning of the symbols.
+  expression: writes an expression node in the constructor (raises NotStatic).
+  field: writes a field expression such as 'self.config.width'.
+  """
+
+  def __init__(self, table: SymbolTable, expression: Callable[[ast.expr], str], field: Callable[[str], str]) -> None:
+    self.table = table
+    self.expression = expression
+    self.field = field
+    self.needed: dict[InputAxis, None] = {}
+    self.carried: dict[str, Carried] = {}
+    self.locals: dict[str, None] = {}
+
+  def text(self, dim: Any, names: dict[str, Any] | None = None, loops: tuple[ast.AST, ...] = ()) -> str:
+    """Returns source text for a size.
+
+    names: local variables at the place, by name: a variable that holds exactly this size is used where a plain
+      symbol does not say it shorter.
+    loops: loops the place is in.
+    """
+    if isinstance(dim, int):
+      return str(dim)
+    tree = ast.parse(str(dim).replace('^', '**'), mode='eval').body
+    return _unparenthesised(self._write(tree, names or {}, loops))
+
+  def parameter(self, dim: Any, names: dict[str, Any] | None = None, loops: tuple[ast.AST, ...] = ()) -> str:
+    return self.text(dim, names, loops)
+
+  def _write(self, node: ast.expr, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
+    if isinstance(node, ast.Name):
+      return self._symbol(node.id, names, loops)
+    if isinstance(node, ast.Constant):
+      return str(node.value)
+    if isinstance(node, ast.UnaryOp):
+      return f'-{_grouped(self._write(node.operand, names, loops))}'
+    if isinstance(node, ast.BinOp):
+      return self._binary(node, names, loops)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+      return self._call(node.func.id, node.args, names, loops)
+    raise NotStatic(f'the size {ast.unparse(node)} cannot be written')
+
+  def _binary(self, node: ast.BinOp, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
+    left, right = node.left, node.right
+    if isinstance(node.op, ast.Add) and isinstance(left, ast.UnaryOp):
+      left, right, op = right, left.operand, '-'
+      return f'{self._write(left, names, loops)} - {_factor(self._write(right, names, loops))}'
+    op = {ast.Add: '+', ast.Sub: '-', ast.Mult: '*', ast.Pow: '**'}[type(node.op)]
+    a, b = self._write(left, names, loops), self._write(right, names, loops)
+    if op == '+' and a.startswith('-'):
+      return f'{b} - {_factor(a[1:])}'
+    if op in '*':
+      return f'{_factor(a)} * {_factor(b)}'
+    if op == '**':
+      return f'{_grouped(a)}**{_grouped(b)}'
+    return f'{a} {op} {_factor(b) if op == "-" else b}'
+
+  def _call(self, name: str, args: list[ast.expr], names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
+    written = [self._write(arg, names, loops) for arg in args]
+    if name == 'floordiv':
+      return f'{_factor(written[0])} // {_grouped(written[1])}'
+    if name == 'mod':
+      return f'{_factor(written[0])} % {_grouped(written[1])}'
+    if name == 'max' and '0' in written:
+      # The bound only says that a window fits; where it does not, Linen fails as well.
+      return next(text for text in written if text != '0')
+    return f'{name}({", ".join(map(_unparenthesised, written))})'
+
+  def _symbol(self, name: str, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
+    info = self.table.info(name)
+    if info is None:
+      raise NotStatic(f'the size {name} is only known to another class')
+    if info.kind == 'field':
+      return self.field(info.source)
+    if info.kind == 'input':
+      axis = InputAxis(info.method, info.argument, info.axis - info.rank if info.axis == info.rank - 1 else info.axis, info.rank)
+      self.needed[axis] = None
+      return placeholder(axis)
+    if info.kind == 'local':
+      return self._local(name, info.source, names, loops, info.loop)
+    if info.kind == 'phi':
+      return self._either(info, names, loops)
+    if info.kind == 'carried':
+      return self._carried(name, info, loops)
+    raise NotStatic('the size comes from an array whose shape has no expression')
+
+  def _local(self, name: str, source: str, names: dict[str, Any], loops: tuple[ast.AST, ...], loop: ast.AST | None) -> str:
+    if loop is not None and loop not in loops:
+      raise NotStatic(f'the size {source} is only known inside a loop')
+    if source.isidentifier():
+      value = names.get(source)
+      if value is not None and str(value) != name:
+        raise NotStatic(f'the variable {source} has changed since')
+      self.locals[source] = None
+      return source
+    return _grouped(self.expression(ast.parse(source, mode='eval').body))
+
+  def _either(self, info: Any, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
+    then, orelse = self.text(info.then, names, loops), self.text(info.orelse, names, loops)
+    if then == orelse:
+      return _grouped(then)
+    if info.test is None:
+      raise NotStatic(f'the size is {then} or {orelse}, and the condition is not known')
+    return f'({then} if {self.expression(info.test)} else {orelse})'
+
+  def _carried(self, name: str, info: Any, loops: tuple[ast.AST, ...]) -> str:
+    if name not in self.carried:
+      self.carried[name] = Carried(name, info.source, info.entry, info.update, info.loop)
+    return self.carried[name].name
+
+
+def _grouped(text: str) -> str:
+  return text if re.fullmatch(r'[\w.\[\]\'"\u27e6\u27e7:-]+', text) or _enclosed(text) else f'({text})'
+
+
+def _factor(text: str) -> str:
+  return f'({text})' if re.search(r' [+-] | if |//| % ', text) and not _enclosed(text) else text
+
+
+def _enclosed(text: str) -> bool:
+  if not (text.startswith('(') and text.endswith(')')):
+    return False
+  depth = 0
+  for position, character in enumerate(text):
+    depth += (character == '(') - (character == ')')
+    if depth == 0 and position < len(text) - 1:
+      return False
+  return True
+
+
+def _unparenthesised(text: str) -> str:
+  return text[1:-1] if _enclosed(text) and ' if ' not in text else text

@@ -1,0 +1,213 @@
+"""Writes expressions of a method so that they are valid in the constructor."""
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from migrator.shapes import oracle
+from migrator.shapes.values import Array, Late, Unknown, Value, VariableRef, contains
+
+from .names_in import bound_by, function_locals
+from .sizes import NotStatic, SizeWriter
+from .text import Edits, SourceText
+
+
+class StaticWriter:
+  """Writes expressions of one method for the constructor.
+
+  source: text of the module; values: what the interpreter saw, by node; fields: constructor parameters.
+  rename: replacement text for a node that names a Linen thing, or None.
+  """
+
+  def __init__(self, source: SourceText, values: dict[int, list[Value]], method: ast.FunctionDef, fields: set[str],
+               rename: Callable[[ast.expr], str | None], created: Callable[[ast.AST], str | None]) -> None:
+    self.source = source
+    self.values = values
+    self.method = method
+    self.fields = fields
+    self.rename = rename
+    self.created = created
+    self.self_name = method.args.args[0].arg if method.args.args else 'self'
+    self.locals = function_locals(method)
+    self.needed: dict[str, int] = {}
+    self.sizes: SizeWriter | None = None
+
+  def text(self, node: ast.expr) -> str:
+    """Returns the constructor's spelling of an expression.
+
+    Raises:
+      NotStatic: the expression depends on what is only known at the call.
+    """
+    edits = Edits(self.source)
+    self._walk(node, edits, set())
+    return edits.node(node)
+
+  def value(self, node: ast.AST) -> Value:
+    """Returns the value the interpreter saw last at a node."""
+    seen = self.values.get(id(node))
+    return seen[-1] if seen else None
+
+  def _walk(self, node: ast.AST, edits: Edits, hidden: set[str]) -> None:
+    if isinstance(node, ast.expr):
+      if self._replaced(node, edits, hidden):
+        return
+    inner = hidden | bound_by(node)
+    for child in ast.iter_child_nodes(node):
+      self._walk(child, edits, inner)
+
+  def _replaced(self, node: ast.expr, edits: Edits, hidden: set[str]) -> bool:
+    """Handles nodes that are written otherwise, or that end the walk; returns True if done."""
+    made = self.created(node)
+    if made is not None:
+      edits.replace(node, made)
+      return True
+    renamed = self.rename(node)
+    if renamed is not None:
+      edits.replace(node, renamed)
+      return True
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self.self_name:
+      return self._own_attribute(node, edits)
+    if isinstance(node, ast.Name) and node.id in self.locals and node.id not in hidden:
+      return self._local(node, edits)
+    if isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)) and self._mentions_arrays(node, hidden):
+      return self._measured(node, edits)
+    if isinstance(node, ast.Compare) and self._mentions_arrays(node, hidden):
+      return self._shape_comparison(node, edits)
+    return False
+
+  def _own_attribute(self, node: ast.Attribute, edits: Edits) -> bool:
+    value = self.value(node)
+    if isinstance(value, Late):
+      raise NotStatic(f'self.{node.attr} is only known at the call')
+    if node.attr in self.fields:
+      edits.replace(node, node.attr)
+    return True
+
+  def _local(self, node: ast.Name, edits: Edits) -> bool:
+    value = self.value(node)
+    if isinstance(value, (Array, VariableRef)):
+      raise NotStatic(f'{node.id} is an array')
+    if isinstance(value, Late) or contains(value, Late) and not self._may_hold_late(value):
+      raise NotStatic(f'{node.id} is only known at the call')
+    if isinstance(value, Unknown):
+      raise NotStatic(f'{node.id} could not be followed: {value.reason}')
+    if oracle.is_dim(value) and self._measured_local(node.id):
+      edits.replace(node, self._size(value))
+      return True
+    if node.id in {argument.arg for argument in _arguments(self.method)}:
+      raise NotStatic(f'{node.id} is an argument of the call')
+    self.needed.setdefault(node.id, node.lineno)
+    return True
+
+  def _may_hold_late(self, value: Value) -> bool:
+    from migrator.shapes.values import Partial
+    return isinstance(value, Partial)
+
+  def _measured_local(self, name: str) -> bool:
+    """Tells whether a local variable only ever holds a size read off an array by unpacking its shape."""
+    found = False
+    for node in ast.walk(self.method):
+      if isinstance(node, ast.Assign):
+        for target in node.targets:
+          if isinstance(target, (ast.Tuple, ast.List)) and any(isinstance(item, ast.Name) and item.id == name for item in target.elts):
+            found = self._mentions_arrays(node.value, set())
+          elif isinstance(target, ast.Name) and target.id == name:
+            return False
+      elif isinstance(node, (ast.For, ast.AugAssign, ast.NamedExpr)) and name in {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}:
+        return False
+    return found
+
+  def _mentions_arrays(self, node: ast.AST, hidden: set[str]) -> bool:
+    for child in ast.walk(node):
+      if isinstance(child, ast.Name) and child.id in self.locals and child.id not in hidden and contains(self.value(child), Array):
+        return True
+      if isinstance(child, ast.Attribute) and isinstance(self.value(child), Array):
+        return True
+    return False
+
+  def _measured(self, node: ast.expr, edits: Edits) -> bool:
+    value = self.value(node)
+    if oracle.is_dim(value):
+      edits.replace(node, self._size(value))
+      return True
+    if isinstance(value, (tuple, list)) and value and all(oracle.is_dim(item) for item in value):
+      items = ', '.join(self._size(item) for item in value)
+      opening, closing = ('(', ')') if isinstance(value, tuple) else ('[', ']')
+      comma = ',' if len(value) == 1 and isinstance(value, tuple) else ''
+      edits.replace(node, f'{opening}{items}{comma}{closing}')
+      return True
+    if isinstance(value, Array):
+      raise NotStatic(f'{ast.unparse(node)} is an array')
+    return False
+
+  def _size(self, dim: Any) -> str:
+    assert self.sizes is not None
+    text = self.sizes.text(dim)
+    return f'({text})' if ' ' in text and not text.startswith('(') else text
+
+  def _shape_comparison(self, node: ast.Compare, edits: Edits) -> bool:
+    left, right = self.value(node.left), self.value(node.comparators[0])
+    if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)) or not isinstance(left, tuple) or not isinstance(right, tuple):
+      return False
+    assert self.sizes is not None
+    text = different_shapes(left, right, self.sizes)
+    edits.replace(node, text if isinstance(node.ops[0], ast.NotEq) else f'not ({text})')
+    return True
+
+
+def different_shapes(left: tuple[Any, ...], right: tuple[Any, ...], sizes: SizeWriter) -> str:
+  """Returns the condition under which two shapes differ, for a size of one or more along every axis.
+
+  Axes that are equal are left out; an axis whose sizes agree when some fields are 1 gives the condition on
+  these fields (a stride).
+  """
+  if len(left) != len(right):
+    return 'True'
+  conditions: list[str] = []
+  units: list[str] = []
+  for a, b in zip(left, right):
+    if oracle.same(a, b) is True:
+      continue
+    fields = _unit_fields(a, b, sizes)
+    if fields:
+      units += [field for field in fields if field not in units]
+    else:
+      conditions.append(f'{sizes.text(a)} != {sizes.text(b)}')
+  conditions = list(dict.fromkeys(conditions))
+  conditions += _unit_conditions([sizes.field(field) for field in units])
+  return ' or '.join(conditions) or 'False'
+
+
+def _unit_fields(a: Any, b: Any, sizes: SizeWriter) -> list[str]:
+  """Returns the field expressions that make two sizes equal when they are 1 and different when they are 2."""
+  import re
+  names_a, names_b = set(re.findall(r'[A-Za-z]\w*', str(a))), set(re.findall(r'[A-Za-z]\w*', str(b)))
+  extra = [name for name in sorted(names_a ^ names_b) if (info := sizes.table.info(name)) is not None and info.kind == 'field']
+  if not extra:
+    return []
+  ones, twos = {name: 1 for name in extra}, {name: 2 for name in extra}
+  same = all(oracle.evaluate_with(a, ones, attempt) == oracle.evaluate_with(b, ones, attempt) for attempt in range(2))
+  differ = all(oracle.evaluate_with(a, twos, attempt) != oracle.evaluate_with(b, twos, attempt) for attempt in range(2))
+  return [sizes.table.info(name).source for name in extra] if same and differ else []  # type: ignore[union-attr]
+
+
+def _unit_conditions(sources: list[str]) -> list[str]:
+  """`strides[0]`, `strides[1]` -> `strides != (1, 1)`; a plain `stride` -> `stride != 1`."""
+  groups: dict[str, list[str]] = {}
+  for source in sources:
+    groups.setdefault(source.split('[')[0], []).append(source)
+  conditions = []
+  for name, members in groups.items():
+    indexed = [f'{name}[{i}]' for i in range(len(members))]
+    if members == indexed:
+      conditions.append(f'{name} != ({", ".join("1" for _ in members)}{"," if len(members) == 1 else ""})')
+    else:
+      conditions += [f'{member} != 1' for member in members]
+  return conditions
+
+
+def _arguments(method: ast.FunctionDef) -> list[ast.arg]:
+  arguments = method.args
+  rest = [argument for argument in (arguments.vararg, arguments.kwarg) if argument is not None]
+  return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest]

@@ -1,0 +1,347 @@
+"""Calls: functions of the repository, modules, methods of arrays and containers, and library functions."""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from . import builtin_calls, oracle
+from .expressions import as_size, attribute, evaluate, unpack
+from .joins import elements, join
+from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
+from .values import (Alternatives, Array, Bound, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated, Unknown,
+                     Value, VariableRef, contains, first_unknown)
+
+_IDENTITY_TRANSFORMS = ('jax.jit', 'jax.checkpoint', 'jax.remat', 'functools.wraps', 'functools.cache', 'functools.lru_cache',
+                        'jax.named_call')
+_LIFTED = ('scan', 'vmap', 'remat', 'checkpoint', 'jit', 'while_loop', 'cond', 'switch', 'map_variables', 'grad', 'vjp', 'jvp',
+           'custom_vjp', 'add_metadata_axis', 'remat_scan', 'value_and_grad', 'transforms', 'fold_rngs', 'share_scope',
+           'with_partitioning', 'with_logical_partitioning', 'scan_with_axes', 'partitioning', 'intercept_methods', 'apply', 'init')
+
+
+def evaluate_call(it: Any, node: ast.Call, frame: Any) -> Value:
+  """Returns the abstract value of a call expression."""
+  if isinstance(node.func, ast.Attribute) and _is_super(node.func.value):
+    return _super_call(it, node, frame)
+  function = evaluate(it, node.func, frame)
+  args, kwargs = arguments(it, node, frame)
+  return call_value(it, function, args, kwargs, node, frame)
+
+
+def arguments(it: Any, node: ast.Call, frame: Any) -> tuple[tuple[Value, ...], dict[str, Value]]:
+  """Evaluates positional and keyword arguments, expanding `*` and `**` where they are known."""
+  args: list[Value] = []
+  for item in node.args:
+    value = evaluate(it, item.value if isinstance(item, ast.Starred) else item, frame)
+    if not isinstance(item, ast.Starred):
+      args.append(value)
+    elif isinstance(value, (tuple, list)):
+      args.extend(value)
+    else:
+      args.append(Unknown(f'{ast.unparse(item)} has an unknown number of items', node.lineno))
+  kwargs: dict[str, Value] = {}
+  for keyword in node.keywords:
+    value = evaluate(it, keyword.value, frame)
+    if keyword.arg is not None:
+      kwargs[keyword.arg] = value
+    elif isinstance(value, dict):
+      kwargs.update({str(key): item for key, item in value.items()})
+    else:
+      kwargs['**'] = value
+  return tuple(args), kwargs
+
+
+def call_value(it: Any, function: Value, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
+               partials: tuple[Any, ...] = (), factory: str | None = None) -> Value:
+  """Calls a value."""
+  if isinstance(function, Unknown):
+    return function
+  if isinstance(function, Partial):
+    merged = {**function.kwargs, **kwargs}
+    return call_value(it, function.function, (*function.args, *args), merged, node, frame, (*partials, function), factory or 'partial')
+  if isinstance(function, External):
+    return _external(it, function.name, args, kwargs, node, frame, partials, factory)
+  if isinstance(function, ClassRef):
+    return _class(it, function, args, kwargs, node, frame, partials, factory)
+  if isinstance(function, Closure):
+    return call_closure(it, function, args, kwargs, node, frame)
+  if isinstance(function, Instance):
+    return call_instance(it, function, args, kwargs, node, frame)
+  if isinstance(function, Bound):
+    return _bound(it, function, args, kwargs, node, frame)
+  if isinstance(function, Alternatives):
+    return _alternatives(it, function, args, kwargs, node, frame)
+  if isinstance(function, Opaque):
+    return _opaque(it, function, args, kwargs, node)
+  if isinstance(function, Late):
+    return Unknown(f'{ast.unparse(node.func)} is a function given at the call', node.lineno)
+  return Unknown(f'{ast.unparse(node.func)} is not callable here', node.lineno)
+
+
+def _alternatives(it: Any, function: Alternatives, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+  results = [call_value(it, option, args, kwargs, node, frame) for option in function.options if option is not None]
+  value = results[0]
+  for other in results[1:]:
+    value = join(value, other, None, it.table, 'either')
+  return value
+
+
+def _opaque(it: Any, function: Opaque, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+  if function.kind == 'module':
+    return Unknown(f'the module in {function.source} is not known', node.lineno)
+  array = next((arg for arg in args if isinstance(arg, Array)), None)
+  if array is not None:
+    if it.recording:
+      it.record.notes.append((node.lineno, f'{function.source or "a function"} was taken to keep the shape of its argument'))
+    return Array(array.shape, array.dtype)
+  unknown = first_unknown((*args, *kwargs.values()))
+  if unknown is not None:
+    return unknown
+  if contains((*args, *kwargs.values()), Late):
+    return Late(frozenset(), ast.unparse(node))
+  return Opaque(ast.unparse(node), 'any')
+
+
+# -- classes and functions of the repository -----------------------------------------------------
+
+
+def _class(it: Any, function: ClassRef, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
+           partials: tuple[Any, ...], factory: str | None) -> Value:
+  source = function.source
+  if not source.is_linen:
+    return Opaque(ast.unparse(node), 'object', of=source.name)
+  if '**' in kwargs and it.recording and frame.subject:
+    it.record.notes.append((node.lineno, f'{source.node.name}(**...) was taken to give no argument that changes sizes'))
+  fields = bind_fields(it, source, args, kwargs, node)
+  return create(it, 'class', source.name, fields, node, frame, partials, factory or _factory(node), source)
+
+
+def _factory(node: ast.Call) -> str | None:
+  """Returns how the class is reached if not by its plain name."""
+  if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id == 'self':
+    return f'field:{node.func.attr}'
+  return None
+
+
+def call_closure(it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+  """Interprets a function of the repository in place."""
+  from .interpreter import MAX_DEPTH, Frame
+  if frame.depth > MAX_DEPTH:
+    return Unknown('calls are nested too deeply', node.lineno)
+  if it.active.count(_identity(function)) > 1:
+    return Unknown(f'{getattr(function.node, "name", "lambda")} calls itself', node.lineno)
+  env = dict(function.env or {})
+  problem = bind(it, function, args, kwargs, env, node)
+  if problem is not None:
+    return Unknown(problem, node.lineno)
+  subject = frame.subject if function.self_value is None else (function.self_value is getattr(it, 'subject', None))
+  inner = Frame(env, function.module, function.node, function.self_value or (frame.self_value if function.local else None),
+                function.owner, subject, path=(), chain=(*frame.chain, node), depth=frame.depth + 1)
+  if isinstance(function.node, ast.Lambda):
+    return evaluate(it, function.node.body, inner)
+  if any(isinstance(child, (ast.Yield, ast.YieldFrom)) for child in ast.walk(function.node)):
+    return Unknown(f'{function.node.name} is a generator', node.lineno)
+  it.active.append(_identity(function))
+  try:
+    return it.run(inner, function.node.body)
+  finally:
+    it.active.pop()
+
+
+def _identity(function: Closure) -> str:
+  return f'{id(function.node)}/{id(function.self_value)}'
+
+
+def bind(it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], env: dict[str, Value], node: ast.Call) -> str | None:
+  """Binds arguments to parameters; returns what is wrong, or None."""
+  parameters = function.node.args
+  names = [parameter.arg for parameter in (*parameters.posonlyargs, *parameters.args)]
+  if function.self_value is not None and names and not isinstance(function.node, ast.Lambda) and not function.local:
+    env[names[0]] = function.self_value
+    names = names[1:]
+  for name, value in zip(names, args):
+    env[name] = value
+  if len(args) > len(names):
+    if parameters.vararg is None:
+      return f'too many arguments for {getattr(function.node, "name", "a lambda")}'
+    env[parameters.vararg.arg] = tuple(args[len(names):])
+  elif parameters.vararg is not None:
+    env[parameters.vararg.arg] = ()
+  given = set(names[:len(args)])
+  allowed = [*names, *(parameter.arg for parameter in parameters.kwonlyargs)]
+  rest = {name: value for name, value in kwargs.items() if name not in allowed}
+  env.update({name: value for name, value in kwargs.items() if name in allowed})
+  given |= kwargs.keys()
+  if parameters.kwarg is not None:
+    env[parameters.kwarg.arg] = rest
+  _defaults(it, function, names, given, env)
+  missing = [name for name in allowed if name not in given and name not in env]
+  for name in missing:
+    env[name] = Unknown(f'argument {name} is not given', node.lineno)
+  return None
+
+
+def _defaults(it: Any, function: Closure, names: list[str], given: set[str], env: dict[str, Value]) -> None:
+  from .interpreter import Frame
+  parameters = function.node.args
+  pairs = list(zip(reversed([*parameters.posonlyargs, *parameters.args]), reversed(parameters.defaults)))
+  pairs += [(parameter, default) for parameter, default in zip(parameters.kwonlyargs, parameters.kw_defaults) if default is not None]
+  for parameter, default in pairs:
+    if parameter.arg in given:
+      continue
+    frame = Frame(dict(function.env or {}), function.module, function.node)
+    env[parameter.arg] = evaluate(it, default, frame)
+
+
+def _is_super(node: ast.expr) -> bool:
+  return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'super'
+
+
+def _super_call(it: Any, node: ast.Call, frame: Any) -> Value:
+  args, kwargs = arguments(it, node, frame)
+  owner, instance = frame.owner, frame.self_value
+  name = node.func.attr  # type: ignore[attr-defined]
+  if owner is None or instance is None or instance.source is None:
+    return Unknown('super() outside a module', node.lineno)
+  mro = list(instance.source.mro)
+  after = mro[mro.index(owner) + 1:] if owner in mro else []
+  for source in after:
+    if name in source.own_methods:
+      method = source.own_methods[name]
+      return call_closure(it, Closure(method.node, source.module, None, instance, source), args, kwargs, node, frame)
+  if name in ('setup', '__post_init__'):
+    return None
+  return Unknown(f'super().{name} is not defined in the repository', node.lineno)
+
+
+# -- bound methods ------------------------------------------------------------------------------
+
+
+def _bound(it: Any, function: Bound, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+  owner, name = function.owner, function.name
+  if isinstance(owner, Instance):
+    if owner.source is not None and name in _API:
+      return module_api(it, owner, name, args, kwargs, node, frame)
+    return call_instance(it, owner, args, kwargs, node, frame, name)
+  if isinstance(owner, Array):
+    return _array_method(it, owner, name, args, kwargs, node)
+  if isinstance(owner, VariableRef):
+    return Unknown(f'.{name} of a variable is not followed', node.lineno)
+  if isinstance(owner, Bound):
+    return _chained(it, owner, name, args, kwargs, node)
+  return builtin_calls.container_method(it, owner, name, args, kwargs, node)
+
+
+def _chained(it: Any, owner: Bound, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+  """`x.at[...].set(v)` keeps the shape of x."""
+  inner = owner.owner
+  while isinstance(inner, Bound):
+    inner = inner.owner
+  return inner if isinstance(inner, Array) else Unknown(f'.{name} is not followed', node.lineno)
+
+
+def _array_method(it: Any, array: Array, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+  values = _prepared(it, args, kwargs)
+  if isinstance(values, Unknown):
+    return values
+  try:
+    return oracle.trace(lambda v: getattr(v[0], name)(*v[1], **v[2]), (array, *values), key=('method', name))
+  except oracle.OracleFailure as error:
+    return Unknown(f'.{name}: {error}', node.lineno)
+
+
+def _prepared(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Any:
+  """Returns arguments the oracle can take, or the Unknown among them."""
+  args = tuple(_argument(it, arg) for arg in args)
+  kwargs = {name: _argument(it, value) for name, value in kwargs.items()}
+  unknown = first_unknown((*args, *kwargs.values()))
+  if unknown is not None:
+    return unknown
+  return args, kwargs
+
+
+def _argument(it: Any, value: Value) -> Value:
+  if isinstance(value, (tuple, list)):
+    return type(value)(_argument(it, item) for item in value)
+  if isinstance(value, dict):
+    return {name: _argument(it, item) for name, item in value.items()}
+  if isinstance(value, VariableRef):
+    return value.value
+  if isinstance(value, Late):
+    return None if value.optional else Array(())
+  if isinstance(value, Alternatives):
+    return next((option for option in value.options if option is not None), None)
+  if isinstance(value, Repeated):
+    return Unknown('a list of unknown length')
+  if isinstance(value, (Closure, ClassRef, Instance, Bound)):
+    return Unknown('a local function given to a library function')
+  return as_size(it, value)
+
+
+# -- library functions ---------------------------------------------------------------------------
+
+
+def _external(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
+              partials: tuple[Any, ...], factory: str | None) -> Value:
+  if name == 'functools.partial':
+    if not args:
+      return Unknown('partial without a function', node.lineno)
+    return Partial(args[0], tuple(args[1:]), kwargs, node)
+  if name.startswith('builtins.'):
+    return builtin_calls.builtin(it, name.removeprefix('builtins.'), args, kwargs, node, frame)
+  if name.startswith('flax.linen'):
+    return _linen(it, name, args, kwargs, node, frame, partials, factory)
+  if name in _IDENTITY_TRANSFORMS and args:
+    return args[0]
+  if name == 'jax.vmap' and args and isinstance(args[0], (Closure, External)):
+    return Unknown('jax.vmap of a function is not followed', node.lineno)
+  return library_call(it, name, args, kwargs, node)
+
+
+def _linen(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
+           partials: tuple[Any, ...], factory: str | None) -> Value:
+  short = name.removeprefix('flax.linen.').split('.')[0]
+  if short in _LIFTED:
+    if frame.subject and it.recording:
+      it.record.refusals.append((node.lineno, f'nn.{short} is not migrated yet'))
+    return Unknown(f'nn.{short} is not migrated yet', node.lineno)
+  if short in ('compact', 'nowrap', 'jit') and args:
+    return args[0]
+  if short == 'merge_param':
+    return _merge_param(args, node)
+  if oracle.is_linen_class(name):
+    return create(it, 'layer', name, bind_layer(name, args, kwargs), node, frame, partials, factory or _factory(node))
+  return library_call(it, name, args, kwargs, node)
+
+
+def _merge_param(args: tuple[Value, ...], node: ast.Call) -> Value:
+  values = [value for value in args[1:] if value is not None]
+  late = frozenset().union(*(value.names for value in values if isinstance(value, Late)))
+  if late:
+    return Late(late, ast.unparse(node))
+  return values[-1] if values else Unknown('merge_param of nothing', node.lineno)
+
+
+def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+  """Asks the oracle for the result of a function of JAX, NumPy, Flax or the standard library."""
+  if _static(args, kwargs) and name.startswith(('numpy.', 'math.', 'operator.')):
+    return builtin_calls.static_call(it, name, args, kwargs, node)
+  values = _prepared(it, args, kwargs)
+  if isinstance(values, Unknown):
+    return Unknown(values.reason if values.line else f'{name}: {values.reason}', values.line or node.lineno, values.soft)
+  if not contains(values, Array) and contains(values, Opaque) and not name.startswith(('jax.numpy.', 'jax.random', 'jax.lax')):
+    return Opaque(ast.unparse(node), 'callable' if 'initializers' in name else 'any')
+  try:
+    return oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), values, key=('function', name))
+  except oracle.OracleFailure as error:
+    if 'initializers' in name:
+      return Opaque(ast.unparse(node), 'callable')
+    return Unknown(f'{name}: {error}', node.lineno)
+  except TypeError as error:
+    return Unknown(f'{name}: {error}', node.lineno)
+
+
+def _static(args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:
+  return not contains((*args, *kwargs.values()), (Array, Unknown, Late))
+
+
+__all__ = ['arguments', 'attribute', 'call_closure', 'call_value', 'elements', 'evaluate_call', 'unpack']

@@ -1,0 +1,73 @@
+"""What each symbolic dimension means: where its value comes from in the constructor.
+
+Symbols live in one scope for the whole run, so that results of the oracle can be reused; what a
+symbol stands for is kept per analysed class in a `SymbolTable`.
+"""
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from typing import Any
+
+from .values import Dim
+
+
+@dataclasses.dataclass(frozen=True)
+class SymbolInfo:
+  """Meaning of one symbol.
+
+  kind: 'field' (expression over fields), 'input' (axis of a call argument), 'local' (a local
+    variable of the constructor), 'phi' (one of two dims by a condition), 'carried' (changes from
+    one pass of a loop to the next), 'opaque' (a size of an array that has no expression).
+  source: expression text for 'field' and 'local', variable name for 'carried'.
+  argument, axis, rank: for 'input'.
+  test, then, orelse: for 'phi'.
+  loop: the loop whose body the symbol is bound to, if any.
+  entry, update: for 'carried', the dims before the loop and after one pass.
+  """
+
+  kind: str
+  source: str = ''
+  argument: str = ''
+  axis: int = 0
+  rank: int = 0
+  method: str = '__call__'
+  test: ast.expr | None = None
+  then: Dim = None
+  orelse: Dim = None
+  loop: ast.AST | None = None
+  entry: Dim = None
+  update: Dim = None
+
+
+class SymbolTable:
+  """Symbols of one analysed class, by name."""
+
+  def __init__(self, make_symbol: Any) -> None:
+    self._make_symbol = make_symbol
+    self._infos: dict[str, SymbolInfo] = {}
+
+  def new(self, stem: str, info: SymbolInfo) -> Dim:
+    """Returns a symbol for `info`; the same info under the same stem gives the same symbol."""
+    stem = symbol_stem(stem)
+    name, count = stem, 1
+    while name in self._infos and self._infos[name] != info:
+      count += 1
+      name = f'{stem}_{count}'
+    self._infos[name] = info
+    return self._make_symbol(name)
+
+  def info(self, name: str) -> SymbolInfo | None:
+    return self._infos.get(name)
+
+  def update(self, name: str, **changes: Any) -> None:
+    self._infos[name] = dataclasses.replace(self._infos[name], **changes)
+
+
+def symbol_stem(text: str) -> str:
+  """Returns a legal symbol name for an expression: 'self.config.width' -> 'config_width'."""
+  stem = re.sub(r'[^0-9A-Za-z]+', '_', text.removeprefix('self.')).strip('_') or 'size'
+  if not stem[0].isalpha():
+    stem = f'size_{stem}'
+  return f'{stem}_' if stem in ('mod', 'floordiv', 'max', 'min', 'non_negative') else stem
