@@ -90,7 +90,8 @@ def _may_use(file: SourceFile, module: SourceModule, names: frozenset[bytes]) ->
 
 def _below_other_files(project: Project, waiting: dict[str, SourceFile]) -> list[SourceModule]:
   """Takes the modules whose classes get to Linen only through files outside the given paths."""
-  asking = [name for name, file in waiting.items() if b'class ' in file.data and _imports_others(project, file)]
+  asking = [name for name, file in waiting.items()
+            if b'class ' in file.data and _imports_others(project, file)]
   found = []
   for name in asking:
     module = project.module(name)
