@@ -150,7 +150,7 @@ class ClassWriter:
       if line.statement is not None and id(line.statement) not in used and self._comment_moves(line, init):
         used.add(id(line.statement))
         written += self._comments(line)
-      written.append(self.unit * line.level + _shift(line, self.source, self.unit))
+      written.append(textwrap.indent(line.text, self.unit * line.level))
     return written
 
   def _comment_moves(self, line: Line, init: InitWriter) -> bool:
@@ -233,9 +233,10 @@ class ClassWriter:
 
   def _wrapped(self, head: str, arguments: list[str], member: Member) -> str:
     level = sum(isinstance(node, (ast.For, ast.If, ast.With)) for node, _ in member.creation.path)
-    indent = self.base_indent + self.unit * (2 + level)
-    text = wrapped_call(head, arguments, indent + ' ' * (len(member.attribute) + 8))
-    return textwrap.dedent(text) if '\n' not in text else wrapped_call(head, arguments, self.unit * level + ' ' * 0, 60)
+    used = len(self.base_indent + self.unit * (2 + level)) + len(member.attribute) + 8
+    if used + len(head) + len(', '.join(arguments)) + 2 <= 100 or '\n' in ''.join(arguments):
+      return f'{head}({", ".join(arguments)})'
+    return wrapped_call(head, arguments, '', 100 - len(self.base_indent + self.unit * (2 + level)))
 
   def _class(self, member: Member, writer: StaticWriter, size_text: Any) -> str:
     creation, child = member.creation, member.child
@@ -400,16 +401,8 @@ class ClassWriter:
 
   def _threaded_parameter(self, name: str) -> str:
     """A flag passed through keeps annotation and default of the class it comes from."""
-    for other in self.plans.values():
-      method = other.source.methods.get('__call__')
-      users = {seen.user for seen in getattr(self.plan.analysis, 'observed', [])}
-      if method is None or (users and other.name not in users):
-        continue
-      found = _parameter_text(method.node, name)
-      if found is not None:
-        return found
-    for user in getattr(self.plan.analysis, 'user_classes', []):
-      method = user.methods.get('__call__')
+    for user in self.plan.analysis.users:
+      method = self.names.project.classes[user].methods.get('__call__')
       found = _parameter_text(method.node, name) if method is not None else None
       if found is not None:
         return found
@@ -600,16 +593,6 @@ class ClassWriter:
 def _unit(node: ast.ClassDef, source: SourceText) -> str:
   own, inner = source.indent(node), source.indent(node.body[0])
   return inner[len(own):] or '  '
-
-
-def _shift(line: Line, source: SourceText, unit: str) -> str:
-  """Continuation lines of a moved statement keep their place relative to its first line."""
-  if '\n' not in line.text or line.statement is None:
-    return line.text
-  old = source.indent(line.statement)
-  rows = line.text.split('\n')
-  new = unit * line.level
-  return '\n'.join([rows[0], *(new + row[len(old):] if row.startswith(old) else row for row in rows[1:])])
 
 
 def _called_otherwise(creation: Any) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .layer_call import Refused
-from .names_in import read, targets
+from .names_in import read, stored, targets
 from .plan import Member
 from .sizes import NotStatic, SizeWriter
-from .static import StaticWriter
+from .static import StaticWriter, relative
 
 
 @dataclasses.dataclass
@@ -40,8 +40,8 @@ class InitWriter:
     self.definitions: dict[int, ast.stmt] = {}
     self.moved: dict[int, ast.stmt] = {}
     self.assumptions: list[str] = []
-    self.listed_started: set[str] = set()
     self.done: set[str] = set()
+    self.loop_names: set[str] = set()
 
   def lines(self) -> list[Line]:
     """Returns the statements of the constructor.
@@ -51,7 +51,7 @@ class InitWriter:
     """
     for _ in range(20):
       self.definitions, self.moved, self.assumptions = {}, {}, []
-      self.listed_started, self.done = set(), set()
+      self.done, self.loop_names = set(), set()
       self.writer.needed.clear()
       self.sizes.locals.clear()
       lines = self._block(self.method.body, 0, ())
@@ -59,7 +59,7 @@ class InitWriter:
       needed = (set(self.writer.needed) | set(self.sizes.locals)) & self.writer.locals
       needed -= {item.name for item in self.sizes.carried.values()}
       if needed <= self.required:
-        missing = needed - {name for statement in self.definitions.values() for name in _bound(statement)}
+        missing = needed - {name for statement in self.definitions.values() for name in _bound(statement)} - self.loop_names
         if missing:
           raise NotStatic(f'{", ".join(sorted(missing))} has no definition that can be moved to the constructor')
         return lines
@@ -138,6 +138,8 @@ class InitWriter:
     else:
       raise NotStatic(f'line {node.lineno} cannot be moved to the constructor')
     self.definitions[id(node)] = node
+    if isinstance(node, ast.Assign) and value in self.writer.fields and isinstance(node.targets[0], ast.Name):
+      self.sizes.aliases[value] = node.targets[0].id
     head = self.writer.source.slice(self.writer.source.own_start(node), self.writer.source.own_start(node.value))
     return [Line(level, head + value + _closing(self.writer, node), node)]
 
@@ -158,7 +160,7 @@ class InitWriter:
     own = {argument.arg for argument in node.args.args} | {name for child in ast.walk(node) for name in targets(child)}
     for name in sorted(free - own - {inner.self_name}):
       inner.needed.setdefault(name, node.lineno)
-    return edits.apply(inner.source.start(node), inner.source.end(node))
+    return relative(edits.apply(inner.source.start(node), inner.source.end(node)), inner.source.indent(node))
 
   # -- compound statements ----------------------------------------------------------------------
 
@@ -213,9 +215,9 @@ class InitWriter:
     if not body:
       return []
     iterable = self.writer.text(node.iter)
-    used = {name for line in body for name in _words(line.text)}
+    self.loop_names |= stored(node.target)
     body += self._updates(node, level + 1, (*loops, node))
-    used |= {name for line in body for name in _words(line.text)}
+    used = {name for line in body for name in _words(line.text)}
     target = self._target(node.target, used)
     lines = self._lists(node, level) if not any(isinstance(loop, ast.For) for loop in loops) else []
     lines = self._entries(node, level, loops) + lines

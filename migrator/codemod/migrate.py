@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,12 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
         continue
       try:
         plan_one(plan, plans, project, options)
-      except (Refused, NotStatic) as error:
-        plan.outcome, plan.reasons = 'bridged', [str(error)]
+      except Exception as error:  # a class that defeats the tool stays Linen, whatever the reason
+        expected = isinstance(error, (Refused, NotStatic))
+        if not expected and os.environ.get('LINEN2NNX_DEBUG'):
+          raise
+        plan.outcome = 'bridged'
+        plan.reasons = [str(error) if expected else f'the tool failed on it ({type(error).__name__}: {error}); please report it']
         for base in project.classes[name].mro[1:]:
           if base.is_linen and base.name not in failed and base.name in analyses:
             failed[base.name] = f'its subclass {name} stays Linen'

@@ -58,6 +58,7 @@ class SizeWriter:
     self.needed: dict[InputAxis, None] = {}
     self.carried: dict[str, Carried] = {}
     self.locals: dict[str, None] = {}
+    self.aliases: dict[str, str] = {}
 
   def text(self, dim: Any, names: dict[str, Any] | None = None, loops: tuple[ast.AST, ...] = ()) -> str:
     """Returns source text for a size.
@@ -118,7 +119,7 @@ class SizeWriter:
     if info is None:
       raise NotStatic(f'the size {name} is only known to another class')
     if info.kind == 'field':
-      return self.field(info.source)
+      return self._aliased(self.field(info.source))
     if info.kind == 'input':
       axis = InputAxis(info.method, info.argument, info.axis - info.rank if info.axis == info.rank - 1 else info.axis, info.rank)
       self.needed[axis] = None
@@ -131,13 +132,18 @@ class SizeWriter:
       return self._carried(name, info, loops)
     raise NotStatic('the size comes from an array whose shape has no expression')
 
+  def _aliased(self, text: str) -> str:
+    """Writes `cfg.width` where the author calls `self.config` so."""
+    root, dot, rest = text.partition('.')
+    return f'{self.aliases[root]}.{rest}' if dot and root in self.aliases else text
+
   def _local(self, name: str, source: str, names: dict[str, Any], loops: tuple[ast.AST, ...], loop: ast.AST | None) -> str:
     if loop is not None and loop not in loops:
       raise NotStatic(f'the size {source} is only known inside a loop')
     if source.isidentifier():
       value = names.get(source)
-      if value is not None and str(value) != name:
-        raise NotStatic(f'the variable {source} has changed since')
+      if value is None and loop is None or value is not None and str(value) != name and getattr(value, 'source', '') != source:
+        raise NotStatic(f'the variable {source} does not hold the size where it is needed')
       self.locals[source] = None
       return source
     return _grouped(self.expression(ast.parse(source, mode='eval').body))

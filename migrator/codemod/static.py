@@ -41,7 +41,7 @@ class StaticWriter:
     """
     edits = Edits(self.source)
     self._walk(node, edits, set())
-    return edits.node(node)
+    return relative(edits.node(node), self.source.indent(node))
 
   def value(self, node: ast.AST) -> Value:
     """Returns the value the interpreter saw last at a node."""
@@ -154,6 +154,14 @@ class StaticWriter:
     text = different_shapes(left, right, self.sizes)
     edits.replace(node, text if isinstance(node.ops[0], ast.NotEq) else f'not ({text})')
     return True
+
+
+def relative(text: str, indent: str) -> str:
+  """Returns a text whose later lines are indented relative to the line the text starts in."""
+  if '\n' not in text or not indent:
+    return text
+  rows = text.split('\n')
+  return '\n'.join([rows[0], *(row[len(indent):] if row.startswith(indent) else row for row in rows[1:])])
 
 
 def different_shapes(left: tuple[Any, ...], right: tuple[Any, ...], sizes: SizeWriter) -> str:

@@ -45,6 +45,7 @@ class Analysis:
   subject: Instance
   results: dict[str, Value]
   unsized: list[tuple[int, str]]
+  users: list[str] = dataclasses.field(default_factory=list)
 
   def late_fields(self) -> dict[str, Late | Partial]:
     """Fields whose value another class only knows at the call."""
@@ -134,6 +135,7 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
     if _score(best) == 0:
       break
   assert best is not None
+  best.users = sorted({seen.user for seen in observed})
   for owner, args, kwargs, method in best_seen:
     evidence.add(source.name, owner, args, kwargs, method)
   return best

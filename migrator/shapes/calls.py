@@ -57,7 +57,7 @@ def call_value(it: Any, function: Value, args: tuple[Value, ...], kwargs: dict[s
     return function
   if isinstance(function, Partial):
     merged = {**function.kwargs, **kwargs}
-    return call_value(it, function.function, (*function.args, *args), merged, node, frame, (*partials, function), factory or 'partial')
+    return call_value(it, function.function, (*function.args, *args), merged, node, frame, (*partials, function), factory or _factory(node) or 'partial')
   if isinstance(function, External):
     return _external(it, function.name, args, kwargs, node, frame, partials, factory)
   if isinstance(function, ClassRef):
@@ -137,7 +137,11 @@ def call_closure(it: Any, function: Closure, args: tuple[Value, ...], kwargs: di
   inner = Frame(env, function.module, function.node, function.self_value or (frame.self_value if function.local else None),
                 function.owner, subject, path=(), chain=(*frame.chain, node), depth=frame.depth + 1)
   if isinstance(function.node, ast.Lambda):
-    return evaluate(it, function.node.body, inner)
+    home, it.table.home = it.table.home, False
+    try:
+      return evaluate(it, function.node.body, inner)
+    finally:
+      it.table.home = home
   if any(isinstance(child, (ast.Yield, ast.YieldFrom)) for child in ast.walk(function.node)):
     return Unknown(f'{function.node.name} is a generator', node.lineno)
   it.active.append(_identity(function))

@@ -274,9 +274,11 @@ def unify(it: Any, arrays: Any, line: int) -> Array | None:
 
 def preference(it: Any, dim: Any) -> tuple[int, int, str]:
   """Sizes known from fields are preferred to sizes of inputs, short expressions to long ones."""
-  info = it.table.info(str(dim))
+  import re
   order = {'field': 0, 'local': 1, 'carried': 2, 'input': 3, 'phi': 4, 'opaque': 6}
-  return (order.get(info.kind, 5) if info is not None else 5, len(str(dim)), str(dim))
+  infos = [it.table.info(name) for name in re.findall(r'[A-Za-z]\w*', str(dim)) if name not in ('floordiv', 'mod', 'max', 'min')]
+  worst = max((order.get(info.kind, 5) if info is not None else 5 for info in infos), default=0)
+  return (worst, len(str(dim)), str(dim))
 
 
 def _late(values: tuple[Value, ...], node: ast.expr) -> Late:

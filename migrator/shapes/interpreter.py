@@ -67,7 +67,11 @@ class Interpreter:
 
   def run(self, frame: Frame, body: list[ast.stmt]) -> Value:
     """Interprets a function body and returns what it returns."""
-    ended = self.block(body, frame)
+    home, self.table.home = self.table.home, frame.subject and not frame.chain
+    try:
+      ended = self.block(body, frame)
+    finally:
+      self.table.home = home
     if not ended:
       frame.returns.append(None)
     result = frame.returns[0]

@@ -47,9 +47,13 @@ class SymbolTable:
   def __init__(self, make_symbol: Any) -> None:
     self._make_symbol = make_symbol
     self._infos: dict[str, SymbolInfo] = {}
+    # False while code of other classes and functions is followed: their local names mean nothing in this class.
+    self.home = True
 
   def new(self, stem: str, info: SymbolInfo) -> Dim:
     """Returns a symbol for `info`; the same info under the same stem gives the same symbol."""
+    if not self.home and info.kind in ('local', 'phi') and info.loop is None:
+      info = dataclasses.replace(info, kind='opaque')
     stem = symbol_stem(stem)
     name, count = stem, 1
     while name in self._infos and self._infos[name] != info:
