@@ -69,7 +69,7 @@ class ClassWriter:
     if id(method) not in self.writers:
       rename = lambda node: self.names.rename(node, method)
       writer = StaticWriter(self.source, self.plan.analysis.record.values, method, self.fields, rename, lambda node: self._created(node, method))
-      sizes = SizeWriter(self.plan.analysis.table, writer.text, self._field)
+      sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, self._field)
       writer.sizes = sizes
       self.writers[id(method)] = (writer, sizes)
     return self.writers[id(method)]

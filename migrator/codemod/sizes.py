@@ -47,13 +47,15 @@ class SizeWriter:
   """Writes sizes of one class as source text.
 
   table: meaning of the symbols.
-  expression: writes an expression node in the constructor (raises NotStatic).
+  expression, expression_text: write an expression, given as a node or as text, in the constructor (raise NotStatic).
   field: writes a field expression such as 'self.config.width'.
   """
 
-  def __init__(self, table: SymbolTable, expression: Callable[[ast.expr], str], field: Callable[[str], str]) -> None:
+  def __init__(self, table: SymbolTable, expression: Callable[[ast.expr], str], expression_text: Callable[[str], str],
+               field: Callable[[str], str]) -> None:
     self.table = table
     self.expression = expression
+    self.expression_text = expression_text
     self.field = field
     self.needed: dict[InputAxis, None] = {}
     self.carried: dict[str, Carried] = {}
@@ -146,7 +148,7 @@ class SizeWriter:
         raise NotStatic(f'the variable {source} does not hold the size where it is needed')
       self.locals[source] = None
       return source
-    return _grouped(self.expression(ast.parse(source, mode='eval').body))
+    return _grouped(self.expression_text(source))
 
   def _either(self, info: Any, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
     then, orelse = self.text(info.then, names, loops), self.text(info.orelse, names, loops)

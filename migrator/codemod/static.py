@@ -43,6 +43,15 @@ class StaticWriter:
     self._walk(node, edits, set())
     return relative(edits.node(node), self.source.indent(node))
 
+  def expression(self, text: str) -> str:
+    """As `text`, for an expression given as source text whose values were not recorded."""
+    node = ast.parse(text, mode='eval').body
+    source, self.source = self.source, SourceText(text)
+    try:
+      return self.text(node)
+    finally:
+      self.source = source
+
   def value(self, node: ast.AST) -> Value:
     """Returns the value the interpreter saw last at a node."""
     seen = self.values.get(id(node))

@@ -9,7 +9,7 @@ from .expressions import as_size, attribute, evaluate, unpack
 from .joins import elements, join
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
 from .values import (Alternatives, Array, Bound, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated, Unknown,
-                     Value, VariableRef, contains, first_unknown)
+                     Value, VariableRef, contains, first_unknown, like)
 
 _IDENTITY_TRANSFORMS = ('jax.jit', 'jax.checkpoint', 'jax.remat', 'functools.wraps', 'functools.cache', 'functools.lru_cache',
                         'jax.named_call')
@@ -265,7 +265,7 @@ def _prepared(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Any
 
 def _argument(it: Any, value: Value) -> Value:
   if isinstance(value, (tuple, list)):
-    return type(value)(_argument(it, item) for item in value)
+    return like(value, [_argument(it, item) for item in value])
   if isinstance(value, dict):
     return {name: _argument(it, item) for name, item in value.items()}
   if isinstance(value, VariableRef):

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from .values import Array, Dim, External, Opaque, Partial, Value
+from .values import Array, Dim, External, Opaque, Partial, Value, like
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
@@ -189,7 +189,7 @@ def _trace(function: Callable[..., Any], values: Any, size: Callable[[Dim], Dim]
       arrays.append(_struct(value, size))
       return _Slot(len(arrays) - 1)
     if isinstance(value, tuple):
-      return _like(value, [lower(item) for item in value])
+      return like(value, [lower(item) for item in value])
     if isinstance(value, list):
       return [lower(item) for item in value]
     if isinstance(value, dict):
@@ -219,11 +219,6 @@ def _trace(function: Callable[..., Any], values: Any, size: Callable[[Dim], Dim]
   return jax.tree.unflatten(tree, leaves)
 
 
-def _like(value: tuple[Any, ...], items: list[Any]) -> tuple[Any, ...]:
-  """Returns a tuple of the same type (named tuples take their items one by one)."""
-  return type(value)(*items) if hasattr(value, '_fields') else tuple(items)
-
-
 class _Slot:
   def __init__(self, index: int) -> None:
     self.index = index
@@ -233,7 +228,7 @@ def _fill(lowered: Any, slots: list[Any]) -> Any:
   if isinstance(lowered, _Slot):
     return slots[lowered.index]
   if isinstance(lowered, tuple):
-    return _like(lowered, [_fill(item, slots) for item in lowered])
+    return like(lowered, [_fill(item, slots) for item in lowered])
   if isinstance(lowered, list):
     return [_fill(item, slots) for item in lowered]
   if isinstance(lowered, dict):

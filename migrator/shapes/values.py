@@ -184,6 +184,11 @@ def first_unknown(values: Any) -> Unknown | None:
   return None
 
 
+def like(value: Any, items: list[Any]) -> Any:
+  """Returns a tuple or list of the same type; named tuples take their items one by one."""
+  return type(value)(*items) if hasattr(value, '_fields') else type(value)(items)
+
+
 def contains(value: Value, kinds: type | tuple[type, ...]) -> bool:
   """Tells whether the value is, or holds in a container or partial, one of the kinds."""
   if isinstance(value, kinds):
