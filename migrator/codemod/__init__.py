@@ -8,7 +8,9 @@ from .options import FileChange, MigrationResult, Options
 
 def migrate(*args: Any, **kwargs: Any) -> MigrationResult:
   """See `migrator.codemod.migrate.migrate`."""
+  itself = migrate
   from .migrate import migrate as run
+  globals()['migrate'] = itself  # importing the submodule has put it in the place of this function
   return run(*args, **kwargs)
 
 
