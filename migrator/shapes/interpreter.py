@@ -197,7 +197,7 @@ class Interpreter:
 
   def _For(self, node: ast.For, frame: Frame) -> bool:
     iterable = expressions.evaluate(self, node.iter, frame)
-    if isinstance(iterable, Unknown):
+    if isinstance(iterable, Unknown) and self.recording and frame.subject and makes_modules(node.body):
       self.record.refusals.append((node.lineno, f'the loop runs over a value that could not be followed: {iterable.reason}'))
     passes = concrete_passes(iterable)
     if passes is not None and not makes_modules(node.body) and len(passes) <= _MAX_CONCRETE_PASSES:
