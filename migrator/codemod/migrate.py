@@ -64,6 +64,7 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
           raise
         plan.outcome = 'bridged'
         plan.reasons = [str(error) if expected else f'the tool failed on it ({type(error).__name__}: {error}); please report it']
+        failed[name] = plan.reasons[0]  # the first reason found stays; later rounds would only name each other
         for base in project.classes[name].mro[1:]:
           if base.is_linen and base.name not in failed and base.name in analyses:
             failed[base.name] = f'its subclass {name} stays Linen'
