@@ -9,7 +9,8 @@ from . import oracle
 from .events import Creation, Recording
 from .fields import field_value
 from .hypotheses import Parameter, attempts, parameters
-from .interpreter import Budget, Frame, Interpreter
+from .frames import Budget, Frame
+from .interpreter import Interpreter
 from .symbols import SymbolTable
 from .values import (Alternatives, Array, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated, Unknown, Value,
                      contains)

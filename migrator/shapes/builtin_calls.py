@@ -5,7 +5,8 @@ import ast
 from typing import Any
 
 from . import oracle
-from .expressions import Iterated, SymbolicRange, as_size, attribute, expression_symbol, join_elements
+from .containers import Iterated, SymbolicRange, join_elements
+from .expressions import as_size, attribute, expression_symbol
 from .joins import elements
 from .symbols import SymbolInfo
 from .values import (Alternatives, Array, ClassRef, External, Instance, Late, Opaque, Repeated, Unknown, Value, contains,
@@ -174,7 +175,7 @@ def _type(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: 
 
 def _sum(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
   if args and isinstance(args[0], (tuple, list)) and args[0] and contains(args[0], Array):
-    from .expressions import binary
+    from .operators import binary
     total = args[0][0]
     for item in args[0][1:]:
       total = binary(it, ast.Add, total, item, node)

@@ -5,7 +5,7 @@ import ast
 from typing import Any
 
 from . import builtin_calls, oracle
-from .expressions import as_size, attribute, evaluate, unpack
+from .expressions import as_size, attribute, evaluate
 from .joins import elements, join
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
 from .values import (Alternatives, Array, Bound, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated, Unknown,
@@ -124,7 +124,7 @@ def _factory(node: ast.Call) -> str | None:
 
 def call_closure(it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
   """Interprets a function of the repository in place."""
-  from .interpreter import MAX_DEPTH, Frame
+  from .frames import MAX_DEPTH, Frame
   if frame.depth > MAX_DEPTH:
     return Unknown('calls are nested too deeply', node.lineno)
   if it.active.count(_identity(function)) > 1:
@@ -185,7 +185,7 @@ def bind(it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, 
 
 
 def _defaults(it: Any, function: Closure, names: list[str], given: set[str], env: dict[str, Value]) -> None:
-  from .interpreter import Frame
+  from .frames import Frame
   parameters = function.node.args
   pairs = list(zip(reversed([*parameters.posonlyargs, *parameters.args]), reversed(parameters.defaults)))
   pairs += [(parameter, default) for parameter, default in zip(parameters.kwonlyargs, parameters.kw_defaults) if default is not None]
@@ -348,4 +348,4 @@ def _static(args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:
   return not contains((*args, *kwargs.values()), (Array, Unknown, Late))
 
 
-__all__ = ['arguments', 'attribute', 'call_closure', 'call_value', 'elements', 'evaluate_call', 'unpack']
+__all__ = ['arguments', 'attribute', 'call_closure', 'call_value', 'elements', 'evaluate_call']

@@ -45,7 +45,7 @@ def _makes_modules(default: Value) -> bool:
 
 def _default(it: Any, field: Any) -> Value:
   from .expressions import evaluate
-  from .interpreter import Frame
+  from .frames import Frame
   if field.default is None or field.default_factory:
     return None
   recording, it.recording = it.recording, False

@@ -46,7 +46,7 @@ def instance_attribute(it: Any, owner: Instance, name: str, node: ast.AST, frame
   for source in owner.source.mro:
     if name in source.constants:
       from .expressions import evaluate
-      from .interpreter import Frame
+      from .frames import Frame
       return evaluate(it, source.constants[name], Frame({}, source.module, source.node))
   if name in _API:
     return Bound(owner, name)
@@ -74,7 +74,7 @@ def ensure_setup(it: Any, owner: Instance, frame: Any) -> None:
   setup = owner.source.methods.get('setup')
   if setup is None:
     return
-  from .interpreter import Frame
+  from .frames import Frame
   inner = Frame({'self': owner}, setup.owner.module, setup.node, owner, setup.owner,
                 subject=owner is getattr(it, 'subject', None), depth=frame.depth + 1)
   it.run(inner, setup.node.body)
@@ -180,7 +180,7 @@ def _snapshot(frame: Any) -> dict[str, Value]:
 def bind_fields(it: Any, source: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> dict[str, Value]:
   """Binds constructor arguments of a repository class to its fields; missing ones take their default."""
   from .expressions import evaluate
-  from .interpreter import Frame
+  from .frames import Frame
   names = [name for name, field in source.fields.items() if not field.kw_only]
   bound = dict(zip(names, args))
   bound.update({name: value for name, value in kwargs.items() if name in source.fields or name in ('name', 'parent')})

@@ -1,0 +1,54 @@
+"""Comprehensions: pass by pass where the iterable is known, else one element that stands for all."""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from .environments import copy_env
+from .expressions import evaluate, handles
+from .loops import concrete_passes, loop_element, makes_modules
+from .values import Repeated, Value
+
+@handles(ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
+def _comprehension(it: Any, node: Any, frame: Any) -> Value:
+  saved, path = frame.env, frame.path
+  generator = node.generators[0]
+  iterable = evaluate(it, generator.iter, frame)
+  passes = concrete_passes(iterable)
+  body = ast.Expr(node.value if isinstance(node, ast.DictComp) else node.elt)
+  ast.copy_location(body, node)
+  if passes is not None and len(node.generators) == 1 and not generator.ifs and not makes_modules([body]):
+    return _concrete_comprehension(it, node, passes, frame)
+  frame.env = copy_env(saved)
+  frame.path = (*path, (node, 'body'))
+  for clause in node.generators:
+    iterable = evaluate(it, clause.iter, frame)
+    it.assign(clause.target, loop_element(it, iterable, clause.target, node), frame)
+    for test in clause.ifs:
+      evaluate(it, test, frame)
+  if isinstance(node, ast.DictComp):
+    evaluate(it, node.key, frame)
+    element = evaluate(it, node.value, frame)
+    frame.env, frame.path = saved, path
+    return {'*': element}
+  element = evaluate(it, node.elt, frame)
+  frame.env, frame.path = saved, path
+  return Repeated(element, node)
+
+
+def _concrete_comprehension(it: Any, node: Any, passes: list[Value], frame: Any) -> Value:
+  saved = frame.env
+  frame.env = dict(saved)
+  items: list[Value] = []
+  keys: list[Value] = []
+  for value in passes:
+    it.assign(node.generators[0].target, value, frame)
+    if isinstance(node, ast.DictComp):
+      keys.append(evaluate(it, node.key, frame))
+      items.append(evaluate(it, node.value, frame))
+    else:
+      items.append(evaluate(it, node.elt, frame))
+  frame.env = saved
+  if isinstance(node, ast.DictComp):
+    return {key if isinstance(key, (str, int)) else '*': item for key, item in zip(keys, items)}
+  return items if not isinstance(node, ast.SetComp) else tuple(items)
