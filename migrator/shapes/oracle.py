@@ -119,11 +119,12 @@ def signature(name: str) -> Any:
 @functools.cache
 def _concrete(name: str, attempt: int) -> int:
   """Returns a generic concrete size for a symbol: large and divisible by usual head counts."""
-  number = int.from_bytes(hashlib.sha1(f'{name}/{attempt}'.encode()).digest()[:4], 'big')
+  number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:4], 'big')
+  # One symbol must have another size in every attempt, or its size looks like a literal.
   if any(part in name for part in _SMALL):
-    return (2, 4, 8)[number % 3] if attempt else (4, 8, 2)[number % 3]
+    return (2, 4, 8)[(number + attempt) % 3]
   primes = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43)
-  return 64 * primes[number % 12] * (1 if attempt else 3)
+  return 64 * primes[(number + 5 * attempt) % 12] * (1 if attempt else 3)
 
 
 def evaluate(dim: Dim, attempt: int) -> int:
