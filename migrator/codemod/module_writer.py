@@ -43,7 +43,7 @@ class ModuleWriter:
     if not edits.items:
       return str(self.module.text)
     text = edits.apply(0, len(self.source.data))
-    return self._imports(text, native)
+    return self.source.native_ends(self._imports(text, native))
 
   def _other_names(self, edits: Edits, native: list[ClassPlan]) -> None:
     """Functions and types of Linen outside classes that stay Linen."""

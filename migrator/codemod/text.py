@@ -6,10 +6,14 @@ import textwrap
 
 
 class SourceText:
-  """The text of one module, sliced by `ast` positions (which count UTF-8 bytes)."""
+  """The text of one module, sliced by `ast` positions (which count UTF-8 bytes).
+
+  A text with Windows line ends is held with plain ones; `native_ends` gives them back.
+  """
 
   def __init__(self, text: str) -> None:
-    self.data = text.encode()
+    self.windows = '\r\n' in text and text.count('\r\n') == text.count('\n')
+    self.data = (text.replace('\r\n', '\n') if self.windows else text).encode()
     self.starts = [0]
     for line in self.data.splitlines(keepends=True):
       self.starts.append(self.starts[-1] + len(line))
@@ -25,6 +29,10 @@ class SourceText:
 
   def end(self, node: ast.AST) -> int:
     return self.starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+
+  def native_ends(self, text: str) -> str:
+    """Returns a new text of the module with the line ends of the old one."""
+    return text.replace('\n', '\r\n') if self.windows else text
 
   def slice(self, start: int, end: int) -> str:
     return self.data[start:end].decode()
