@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from typing import Any
 
 from . import builtin_calls, oracle
@@ -142,13 +143,19 @@ def call_closure(it: Any, function: Closure, args: tuple[Value, ...], kwargs: di
       return evaluate(it, function.node.body, inner)
     finally:
       it.table.home = home
-  if any(isinstance(child, (ast.Yield, ast.YieldFrom)) for child in ast.walk(function.node)):
+  if is_generator(function.node):
     return Unknown(f'{function.node.name} is a generator', node.lineno)
   it.active.append(_identity(function))
   try:
     return it.run(inner, function.node.body)
   finally:
     it.active.pop()
+
+
+@functools.cache
+def is_generator(node: ast.FunctionDef) -> bool:
+  """Tells whether a function yields."""
+  return any(isinstance(child, (ast.Yield, ast.YieldFrom)) for child in ast.walk(node))
 
 
 def _identity(function: Closure) -> str:

@@ -52,6 +52,8 @@ class Interpreter:
       self.table.home = home
     if not ended:
       frame.returns.append(None)
+    if not frame.returns:
+      return Unknown('the function only raises', getattr(frame.node, 'lineno', 0))
     result = frame.returns[0]
     for other in frame.returns[1:]:
       result = join(result, other, None, self.table, 'result')

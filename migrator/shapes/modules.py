@@ -7,6 +7,7 @@ from typing import Any
 from . import oracle
 from .events import Creation, Use
 from .joins import elements
+from .keys import NoKey, memory_key
 from .layers import layer_output, parameter_shape
 from .values import (Array, Bound, Closure, External, Instance, Late, Opaque, Repeated, Unknown, Value, VariableRef, contains)
 
@@ -101,6 +102,8 @@ def _layer_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[
   if record is not None and record.star_argument:
     return _in_sequence(it, owner.fields.get(record.star_argument), args, kwargs, node, frame)
   from .expressions import as_size
+  if args and isinstance(args[0], Unknown) and not args[0].soft:
+    return args[0]
   kernel = owner.fields.get('kernel_size')
   if isinstance(kernel, (tuple, list)) and args and isinstance(args[0], Array) and len(args[0].shape) == len(kernel) + 1:
     it.record.notes.append((node.lineno, 'unbatched: the convolution is given an array without a batch axis'))
@@ -161,12 +164,11 @@ def _class_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[
 
 
 def _memory_key(owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str) -> Any:
-  everything = (owner.fields, args, kwargs)
-  if owner.attributes or contains(everything[0], (Instance, Closure, Unknown)) or contains(tuple(args), (Instance, Closure, Unknown)):
+  fields = {name: value for name, value in owner.fields.items() if name not in ('name', 'parent')}
+  try:
+    return (owner.source.name, method, memory_key((fields, args, kwargs)))
+  except NoKey:
     return None
-  if contains(kwargs, (Instance, Closure, Unknown)):
-    return None
-  return (owner.source.name, method, repr(everything))
 
 
 def _snapshot(frame: Any) -> dict[str, Value]:

@@ -55,6 +55,13 @@ def is_dim(value: Value) -> bool:
   return is_symbolic(value) or (isinstance(value, int) and not isinstance(value, bool))
 
 
+@functools.cache
+def text_of(dim: Dim) -> str:
+  """Returns the text of a size, made once: writing long expressions is slow."""
+  return str(dim)
+
+
+@functools.cache
 def same(left: Dim, right: Dim) -> bool | None:
   """Tells whether two sizes are equal for all values of their symbols; None if it depends."""
   if not is_symbolic(left) and not is_symbolic(right):
@@ -104,6 +111,7 @@ def is_linen_class(name: str) -> bool:
   return isinstance(found, type) and issubclass(found, find('flax.linen.Module'))
 
 
+@functools.cache
 def signature(name: str) -> Any:
   """Returns `inspect.signature` of the named object, or None."""
   import inspect
