@@ -9,6 +9,7 @@ from migrator.shapes.values import Late, Partial, VariableRef, contains
 from .init_writer import InitWriter, _in_order
 from .layer_call import Refused, call_arguments
 from .linen_names import LinenNames
+from .loops import COMPREHENSIONS, counter, loops_of
 from .names_in import read, stored, targets
 from .plan import ClassPlan, Member, variable_class
 from .text import Edits, wrapped_call
@@ -60,7 +61,27 @@ class CallWriter:
           skip |= {id(child) for child in ast.walk(node)}
 
   def _creation(self, member: Member, method: ast.FunctionDef, init: InitWriter | None) -> None:
+    if member.lazy:
+      self._on_demand(member, method)
     self.edits.replace(member.creation.node, self._read(member, method))
+
+  def _on_demand(self, member: Member, method: ast.FunctionDef) -> None:
+    """Makes a variable in front of the statement that asks for it, if no call has made it yet."""
+    node = member.creation.node
+    statement = next(item for item in reversed(list(_statements(method))) if _inside(node, item))
+    named = {item.arg: item.value for item in node.keywords}
+    init = named.get('init_fn') or (node.args[2] if len(node.args) > 2 else None)
+    if init is None or set(named) - {'init_fn', 'col', 'name'}:
+      raise Refused(f'self.variable with unusual arguments (line {node.lineno})')
+    if isinstance(init, ast.Lambda) and not init.args.args:
+      first = self.edits.node(init.body)
+    else:
+      first = f'{self.edits.node(init)}({", ".join(self.edits.node(item) for item in node.args[3:])})'
+    kind = variable_class(self.plan, member.creation.target)
+    indent = self.source.indent(statement)
+    start = self.source.line_start(self.source.own_start(statement))
+    text = f'{indent}if self.{member.attribute} is None:\n{indent}{_unit_of(method, self.source)}self.{member.attribute} = {kind}({first})\n'
+    self.edits.replace_range(start, start, text)
 
   def _read(self, member: Member, method: ast.FunctionDef) -> str:
     suffix = '[...]' if member.creation.kind == 'param' else ''
@@ -69,7 +90,10 @@ class CallWriter:
       return f'self.{member.attribute}'
     if not member.listed:
       return f'self.{member.attribute}{suffix}'
-    loops = [node for node, _ in member.creation.path if isinstance(node, ast.For)]
+    if member.key is not None:
+      key = member.key if member.key_is_text else f'str({member.key})'
+      return f'self.{member.attribute}[{key}]{suffix}'
+    loops = loops_of(member.creation.path)
     index = self._index(member, loops)
     if index is not None:
       return f'self.{member.attribute}[{index}]{suffix}'
@@ -85,24 +109,20 @@ class CallWriter:
       name += '_'
     return name
 
-  def _index(self, member: Member, loops: list[ast.For]) -> str | None:
+  def _index(self, member: Member, loops: list[Any]) -> str | None:
     """Returns the loop variable if it counts the passes from 0 and every pass makes one element."""
     if len(loops) != 1 or member.creation.path[-1][0] is not loops[0]:
       return None
     if any(other is not member and other.attribute == member.attribute for other in self.plan.members):
       return None
     loop = loops[0]
-    counter: ast.expr | None = None
-    if isinstance(loop.iter, ast.Call) and isinstance(loop.iter.func, ast.Name):
-      if loop.iter.func.id == 'range' and len(loop.iter.args) == 1:
-        counter = loop.target
-      if loop.iter.func.id == 'enumerate' and len(loop.iter.args) == 1 and isinstance(loop.target, ast.Tuple):
-        counter = loop.target.elts[0]
-    if not isinstance(counter, ast.Name) or counter.id == '_':
-      return None
-    changed = any(counter.id in targets(child) for statement in loop.body for child in ast.walk(statement))
+    if isinstance(loop, COMPREHENSIONS):
+      clause = loop.generators[0]
+      return counter(clause.target, clause.iter) if len(loop.generators) == 1 and not clause.ifs else None
+    name = counter(loop.target, loop.iter)
+    changed = any(name in targets(child) for statement in loop.body for child in ast.walk(statement))
     skips = any(isinstance(child, ast.Continue) for statement in loop.body for child in ast.walk(statement))
-    return None if changed or skips else counter.id
+    return None if changed or skips else name
 
   def _variables(self, method: ast.FunctionDef) -> None:
     for node in ast.walk(method):
@@ -124,8 +144,17 @@ class CallWriter:
         continue
       if node.func.attr == 'make_rng' and 'make_rng' not in self.plan.source.methods:
         self.edits.replace(node, self._stream(node))
+      elif node.func.attr == 'has_variable' and 'has_variable' not in self.plan.source.methods:
+        self._exists(node)
       elif node.func.attr == 'sow' and 'sow' not in self.plan.source.methods and node.args:
         self._sow(node)
+
+  def _exists(self, node: ast.Call) -> None:
+    name = node.args[1].value if len(node.args) == 2 and isinstance(node.args[1], ast.Constant) else None
+    member = next((item for item in self.plan.members if item.lazy and item.creation.arguments.get('name') == name), None)
+    if member is None:
+      raise Refused(f'self.has_variable asks for a variable that is always there (line {node.lineno})')
+    self.edits.replace(node, f'self.{member.attribute} is not None')
 
   def _stream(self, node: ast.Call) -> str:
     name = node.args[0] if node.args else next((item.value for item in node.keywords), ast.Constant('params'))
@@ -223,12 +252,40 @@ class CallWriter:
 
   def _iterate(self, method: ast.FunctionDef, init: InitWriter, removed: dict[int, ast.stmt], hidden: set[int]) -> None:
     for node in ast.walk(method):
-      if isinstance(node, ast.For) and id(node) in self.iterators:
-        if not self._over_members(node, removed, hidden):
-          indent = self.source.indent(node)
-          lines = ''.join(f'{indent}{local} = iter(self.{attribute})\n' for attribute, local in self.iterators[id(node)].items())
-          start = self.source.leading_comments(node, 0)
-          self.edits.replace_range(start, start, lines)
+      if id(node) not in self.iterators:
+        continue
+      over = self._over_elements(node) if isinstance(node, COMPREHENSIONS) else self._over_members(node, removed, hidden)
+      if not over:
+        statement = next(item for item in reversed(list(_statements(method))) if _inside(node, item))
+        indent = self.source.indent(statement)
+        lines = ''.join(f'{indent}{local} = iter(self.{attribute})\n' for attribute, local in self.iterators[id(node)].items())
+        start = self.source.leading_comments(statement, 0)
+        self.edits.replace_range(start, start, lines)
+
+  def _over_elements(self, comprehension: Any) -> bool:
+    """`[nn.Dense(f)(x) for f in self.features]` -> `[linear(x) for linear in self.linear]`."""
+    clause = comprehension.generators[0]
+    if len(comprehension.generators) != 1 or clause.ifs or clause.is_async:
+      return False
+    members = [member for member in self.plan.members if member.listed and member.key is None
+               and member.creation.path and member.creation.path[-1][0] is comprehension]
+    names = self.iterators[id(comprehension)]
+    if len({member.attribute for member in members}) != len(members) or {member.attribute for member in members} != set(names):
+      return False
+    hidden = {id(member.creation.node) for member in members}
+    parts = (comprehension.key, comprehension.value) if isinstance(comprehension, ast.DictComp) else (comprehension.elt,)
+    needed = stored(clause.target) & {name for part in parts for name in read(part, hidden)}
+    for member in members:
+      self.edits.replace(member.creation.node, names[member.attribute] + ('[...]' if member.creation.kind == 'param' else ''))
+    made = [names[member.attribute] for member in members]
+    lists = [f'self.{member.attribute}' for member in members]
+    if needed:
+      target = self.edits.node(clause.target)
+      made.insert(0, f'({target})' if isinstance(clause.target, ast.Tuple) and not target.startswith('(') else target)
+      lists.insert(0, self.edits.node(clause.iter))
+    self.edits.replace(clause.target, ', '.join(made))
+    self.edits.replace(clause.iter, lists[0] if len(lists) == 1 else f'zip({", ".join(lists)})')
+    return True
 
   def _over_members(self, loop: ast.For, removed: dict[int, ast.stmt], hidden: set[int]) -> bool:
     """`for f in self.features: x = next(linear)(x)` -> `for linear in self.linear: x = linear(x)`."""
@@ -256,6 +313,31 @@ class CallWriter:
       if name in ('flax.linen.compact', 'flax.linen.nowrap'):
         start = self.source.line_start(self.source.own_start(node))
         self.edits.replace_range(start, self.source.line_end(self.source.end(node)), '')
+
+
+def _statements(method: ast.FunctionDef) -> Any:
+  """Yields the statements of a method, outer ones before inner ones."""
+  for node in ast.walk(method):
+    if isinstance(node, ast.stmt) and node is not method:
+      yield node
+
+
+def _unit_of(method: ast.FunctionDef, source: Any) -> str:
+  return source.indent(method.body[0])[len(source.indent(method)):]
+
+
+def _statements(method: ast.FunctionDef) -> Any:
+  """Yields the statements of a method, outer ones before those inside them; nested functions are left out."""
+  waiting: list[ast.stmt] = list(method.body)
+  while waiting:
+    statement = waiting.pop(0)
+    yield statement
+    if not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+      waiting += [child for child in ast.walk(statement) if isinstance(child, ast.stmt) and child is not statement and _is_child(child, statement)]
+
+
+def _is_child(child: ast.stmt, parent: ast.stmt) -> bool:
+  return any(child in getattr(parent, part, []) for part in ('body', 'orelse', 'finalbody'))
 
 
 def _inside(node: ast.AST, outer: ast.AST) -> bool:

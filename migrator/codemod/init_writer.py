@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from .conditions import leaving_branch, negated
 from .layer_call import Refused
+from .loops import COMPREHENSIONS, bound, clause_text, loops_of, target_text
 from .names_in import read, stored, targets
 from .plan import Member
 from .sizes import NotStatic, SizeWriter
@@ -68,9 +70,25 @@ class InitWriter:
 
   def _block(self, body: list[ast.stmt], level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
     lines: list[Line] = []
-    for statement in body:
+    for position, statement in enumerate(body):
       lines += self._statement(statement, level, loops)
+      leaves = leaving_branch(statement)
+      if leaves is not None and position + 1 < len(body):
+        return lines + self._after_leaving(statement, leaves, body[position + 1:], level, loops)
     return lines
+
+  def _after_leaving(self, statement: ast.If, leaves: str, rest: list[ast.stmt], level: int,
+                     loops: tuple[ast.AST, ...]) -> list[Line]:
+    """What follows `if test: return x` is only built where the test does not hold."""
+    try:
+      test = self._test(statement.test, leaves == 'orelse')
+    except NotStatic as error:
+      lines = self._block(rest, level, loops)
+      if lines:
+        self.assumptions.append(f'what follows line {statement.lineno} is always made, in Linen only where the call comes there ({error})')
+      return lines
+    lines = self._block(rest, level + 1, loops)
+    return [Line(level, f'if {test}:', None), *lines] if lines else []
 
   def _statement(self, node: ast.stmt, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
     if isinstance(node, ast.If):
@@ -94,22 +112,71 @@ class InitWriter:
     lines: list[Line] = []
     if isinstance(node, ast.FunctionDef):
       return lines
+    last: tuple[int, str] | None = None
     for child in _in_order(node):
       member = self.members.get(id(child))
       if member is None:
         continue
       self.moved[id(node)] = node
-      lines += self._creation(member, node, level, loops)
+      choices = _choices(member, node)
+      made = self._creation(member, node, level + len(choices), loops)
+      guards, last = self._guards(choices, last, level, node) if made else ([], last)
+      if guards is None:
+        made = [Line(level, line.text, line.statement) for line in made]
+      lines += [*(guards or []), *made]
     return lines
+
+  def _guards(self, choices: list[tuple[ast.IfExp, str]], last: tuple[int, str] | None, level: int,
+              statement: ast.stmt) -> tuple[list[Line] | None, tuple[int, str] | None]:
+    """Returns the conditions for a creation inside `a if test else b`; None if they are only known at the call."""
+    if len(choices) == 1 and last == (id(choices[0][0]), choices[0][1]):
+      return [], last
+    if len(choices) == 1 and last is not None and last[0] == id(choices[0][0]):
+      return [Line(level, 'else:')], (last[0], choices[0][1])
+    try:
+      tests = [self._test(node.test, branch == 'body') for node, branch in choices]
+    except NotStatic:
+      return None, None
+    lines = [Line(level + depth, f'if {test}:', statement) for depth, test in enumerate(tests)]
+    return lines, (id(choices[-1][0]), choices[-1][1]) if choices else None
+
+  def _test(self, node: ast.expr, holds: bool) -> str:
+    text = self.writer.text(node)
+    return text if holds else negated(node, text)
 
   def _creation(self, member: Member, statement: ast.stmt, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
     if member.container is not None:
       return self._container(member, statement, level)
     names = member.creation.names
+    comprehensions = [node for node in loops_of(member.creation.path) if isinstance(node, COMPREHENSIONS)]
+    if comprehensions:
+      return [Line(level, self._comprehension(member, comprehensions, loops), statement)]
     text = self.expression(member, names, loops)
+    if member.key is not None:
+      return [Line(level, f'self.{member.attribute}[{self.key_text(member)}] = {text}', statement)]
     if member.listed:
       return [Line(level, f'self.{member.attribute}.append({text})', statement)]
     return [Line(level, f'self.{member.attribute} = {text}', statement)]
+
+  def _comprehension(self, member: Member, comprehensions: list[Any], loops: tuple[ast.AST, ...]) -> str:
+    """`[nn.Dense(4)(x) for _ in range(3)]` makes a list of layers in the constructor."""
+    saved, self.writer.hidden = self.writer.hidden, set().union(*map(bound, comprehensions))
+    try:
+      text = self.expression(member, member.creation.names, loops)
+      key = f'{self.key_text(member)}: ' if member.key is not None else ''
+      used = set(_words(key + text))
+      clauses = ' '.join(clause_text(node, self.writer.text, used) for node in comprehensions)
+    finally:
+      self.writer.hidden = saved
+    if member.key is not None:
+      items = f'{{{key}{text} {clauses}}}'
+      return f'self.{member.attribute}.update({items})' if loops else f'self.{member.attribute} = nnx.Dict({items})'
+    items = f'[{text} {clauses}]'
+    return f'self.{member.attribute}.extend({items})' if loops else f'self.{member.attribute} = nnx.List({items})'
+
+  def key_text(self, member: Member) -> str:
+    assert member.key is not None
+    return member.key if member.key_is_text else f'str({member.key})'
 
   def _container(self, member: Member, statement: ast.stmt, level: int) -> list[Line]:
     if member.attribute in self.done:
@@ -140,6 +207,8 @@ class InitWriter:
     self.definitions[id(node)] = node
     if isinstance(node, ast.Assign) and value in self.writer.fields and isinstance(node.targets[0], ast.Name):
       self.sizes.aliases[value] = node.targets[0].id
+    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and node.targets[0].id == value:
+      return []
     head = self.writer.source.slice(self.writer.source.own_start(node), self.writer.source.own_start(node.value))
     return [Line(level, head + value + _closing(self.writer, node), node)]
 
@@ -218,7 +287,7 @@ class InitWriter:
     self.loop_names |= stored(node.target)
     body += self._updates(node, level + 1, (*loops, node))
     used = {name for line in body for name in _words(line.text)}
-    target = self._target(node.target, used)
+    target = target_text(node.target, used)
     lines = self._lists(node, level) if not any(isinstance(loop, ast.For) for loop in loops) else []
     lines = self._entries(node, level, loops) + lines
     comprehension = _as_comprehension(lines, body, target, iterable, level)
@@ -226,19 +295,12 @@ class InitWriter:
       return [Line(level, comprehension, node)]
     return [*lines, Line(level, f'for {target} in {iterable}:', node), *body]
 
-  def _target(self, target: ast.expr, used: set[str]) -> str:
-    if isinstance(target, ast.Name):
-      return target.id if target.id in used else '_'
-    if isinstance(target, (ast.Tuple, ast.List)):
-      return ', '.join(f'({self._target(item, used)})' if isinstance(item, (ast.Tuple, ast.List)) else self._target(item, used)
-                       for item in target.elts)
-    return self.writer.source.node(target)
-
   def _lists(self, node: ast.For, level: int) -> list[Line]:
     """`self.x = nnx.List()` in front of the outermost loop, for every list filled in it."""
     inside = {id(child) for child in ast.walk(node)}
-    names = [member.attribute for key, member in self.members.items() if key in inside and member.listed]
-    return [Line(level, f'self.{name} = nnx.List()') for name in dict.fromkeys(names)]
+    made = {member.attribute: 'List' if member.key is None else 'Dict'
+            for key, member in self.members.items() if key in inside and member.listed}
+    return [Line(level, f'self.{name} = nnx.{kind}()') for name, kind in made.items()]
 
   def _entries(self, node: ast.For, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
     lines = []
@@ -281,6 +343,14 @@ def _as_comprehension(lists: list[Line], body: list[Line], target: str, iterable
   if not body[0].text.startswith(head) or not body[0].text.endswith(')'):
     return None
   return f'{name} = nnx.List([{body[0].text[len(head):-1]} for {target} in {iterable}])'
+
+
+def _choices(member: Member, statement: ast.stmt) -> list[tuple[ast.IfExp, str]]:
+  """Returns the conditional expressions of the statement that a creation stands in."""
+  inside = {id(child) for child in ast.walk(statement)}
+  held = {id(child) for child in ast.walk(member.container)} if member.container is not None else set()
+  return [(node, branch) for node, branch in member.creation.path
+          if isinstance(node, ast.IfExp) and id(node) in inside and id(node) not in held]
 
 
 def _words(text: str) -> set[str]:

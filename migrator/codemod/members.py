@@ -10,7 +10,6 @@ from migrator.manifest import Member as Row
 
 from .naming import template
 from .plan import ClassPlan, Member
-from .planner import _name_node
 
 
 def class_map(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> ClassMap:
@@ -63,9 +62,10 @@ def _row(member: Member) -> list[Row]:
   creation = member.creation
   nnx = nnx_path(member)
   if creation.kind in ('param', 'variable'):
-    name = creation.arguments['name'] if isinstance(creation.arguments.get('name'), str) else template(_name_node(creation))
+    name = creation.arguments['name'] if isinstance(creation.arguments.get('name'), str) else template(member.name_node)
     collection = 'params' if creation.kind == 'param' else creation.target
-    return [Leaf(name or '{}', collection, nnx)]
+    leaf = Leaf(name or '{}', collection, nnx)
+    return [Branch(((leaf,), ()))] if member.lazy else [leaf]
   cls = creation.target
   transparent = member.record is not None and bool(member.record.children)
   if creation.factory and creation.factory.startswith('field:'):
@@ -82,7 +82,7 @@ def nnx_path(member: Member) -> tuple[str, ...]:
       position = (str(_position(member)),)
     return (*nnx_path(member.inside), *member.slot, *position)
   if member.listed:
-    return (member.attribute, '*')
+    return (member.attribute, '*' if member.key is None else '{}')
   if member.container is not None:
     return (member.attribute, *_container_path(member))
   return (member.attribute,)
@@ -119,13 +119,11 @@ def linen_name(member: Member) -> tuple[tuple[str, ...] | None, str | None]:
   creation = member.creation
   if isinstance(creation.name, str):
     return (creation.name,), None
-  if creation.name_node is not None and not isinstance(creation.name_node, ast.Constant):
-    found = template(creation.name_node)
-    if found is not None:
-      return (found,), None
+  if member.name_node is not None and not isinstance(member.name_node, ast.Constant) and creation.name is not None:
+    return (template(member.name_node) or '{}',), None
   if member.from_setup:
     return _setup_name(member), None
-  prefix = creation.target.rsplit('.', 1)[-1].rsplit(':', 1)[-1]
+  prefix = creation.prefix + creation.target.rsplit('.', 1)[-1].rsplit(':', 1)[-1]
   if creation.factory and creation.factory.startswith('field:'):
     return None, '?'
   return None, prefix

@@ -17,7 +17,7 @@ def snake(name: str) -> str:
   return text.lower().strip('_') or 'module'
 
 
-def from_template(node: ast.expr) -> str | None:
+def from_template(node: ast.expr | None) -> str | None:
   """Returns the attribute stem of a computed name: f'block_{i}' -> 'block', f'layers_{i}_conv' -> 'layers_conv'."""
   if isinstance(node, ast.JoinedStr):
     text = ''.join(str(part.value) if isinstance(part, ast.Constant) else ' ' for part in node.values)
@@ -32,7 +32,7 @@ def from_template(node: ast.expr) -> str | None:
   return stem or None
 
 
-def template(node: ast.expr) -> str | None:
+def template(node: ast.expr | None) -> str | None:
   """Returns the Linen name with {} for every computed part."""
   if isinstance(node, ast.JoinedStr):
     return ''.join(str(part.value) if isinstance(part, ast.Constant) else '{}' for part in node.values)

@@ -14,11 +14,14 @@ class Member:
   """One submodule, parameter or variable of the class.
 
   creation: the event; attribute: the NNX attribute; listed: it is appended to an nnx.List in a loop.
+  key: the loop variable that names it in an nnx.Dict instead; key_is_text: it holds a string.
   inside: the member whose constructor call holds this creation as an argument; slot: its path in there.
   container: the list or dict expression that holds the creation.
   on_call: NNX call arguments that move from the constructor to every call, by name, with the expression
     and whether it stands in this class.
   threaded: call arguments of the child that this class passes on.
+  lazy: a variable that is made by the first call that needs it, since its first value depends on the call or the
+    class asks whether it exists.
   """
 
   creation: Any
@@ -26,11 +29,15 @@ class Member:
   record: Layer | None = None
   child: ClassPlan | None = None
   listed: bool = False
+  key: str | None = None
+  key_is_text: bool = False
+  name_node: ast.expr | None = None
   inside: Member | None = None
   slot: tuple[str, ...] = ()
   container: ast.expr | None = None
   on_call: dict[str, ast.expr] = dataclasses.field(default_factory=dict)
   from_setup: bool = False
+  lazy: bool = False
   linen: tuple[str, ...] | None = None
   auto: str | None = None
 

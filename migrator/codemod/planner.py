@@ -5,10 +5,11 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from migrator.shapes.values import Instance, Late, Partial, contains
+from migrator.shapes.values import Instance, Late, Opaque, Partial, contains
 from rewrites.registry import layer_for, manual_reason
 
 from .layer_call import Refused
+from .loops import key_of, loops_of, resolved_name
 from .naming import Namer, automatic, explicit_name, from_template, identifier, snake
 from .plan import ClassPlan, Member
 
@@ -72,7 +73,7 @@ def own_creations(plan: ClassPlan) -> list[Any]:
   inherited = {id(method.node) for base in plan.source.mro[1:] for method in base.own_methods.values()}
   found: dict[int, Any] = {}
   for creation in plan.analysis.record.order:
-    if creation.kind in ('rng', 'sow'):
+    if creation.kind in ('rng', 'sow', 'has'):
       continue
     if id(creation.inside) in inherited:
       continue
@@ -109,10 +110,24 @@ def plan_members(plan: ClassPlan, plans: Mapping[str, ClassPlan], linen_names: b
   creations = own_creations(plan)
   parents = _parents(plan)
   members = {id(creation.node): _member(plan, creation, plans) for creation in creations}
+  _lazy(plan, list(members.values()))
   for member in members.values():
     _place(plan, member, members, parents)
   plan.members = list(members.values())
   _name(plan, parents, linen_names)
+
+
+def _lazy(plan: ClassPlan, members: list[Member]) -> None:
+  """Variables whose existence the class asks for are made by the call, as in Linen."""
+  for asked in plan.analysis.record.order:
+    if asked.kind != 'has':
+      continue
+    found = [member for member in members if member.creation.kind == 'variable' and member.creation.target == asked.target
+             and member.creation.arguments.get('name') == asked.arguments['name']]
+    if not found:
+      raise Refused(f'self.has_variable asks for a variable the class does not make (line {asked.line})')
+    for member in found:
+      member.lazy = True
 
 
 def _parents(plan: ClassPlan) -> dict[int, ast.AST]:
@@ -123,6 +138,8 @@ def _parents(plan: ClassPlan) -> dict[int, ast.AST]:
 def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> Member:
   member = Member(creation, '')
   member.from_setup = getattr(creation.inside, 'name', '') == 'setup'
+  written = _name_node(creation) if creation.kind in _VARIABLES else creation.name_node
+  member.name_node = resolved_name(written, creation.inside)
   if creation.kind == 'layer':
     member.record = layer_for(creation.target)
     if member.record is None:
@@ -136,7 +153,7 @@ def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> M
       raise Refused(f'{creation.target} is made before its own plan is known (line {creation.line})')
     if not member.child.native:
       raise Refused(f'{creation.target} stays Linen (line {creation.line})')
-  elif not isinstance(creation.arguments.get('name'), str) and from_template(_name_node(creation)) is None:
+  elif not isinstance(creation.arguments.get('name'), str) and from_template(member.name_node) is None:
     raise Refused(f'a variable with a computed name (line {creation.line})')
   return member
 
@@ -151,21 +168,30 @@ def _name_node(creation: Any) -> ast.expr:
 def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents: dict[int, ast.AST]) -> None:
   """Finds the member or the container that a creation stands in."""
   node: ast.AST = member.creation.node
+  called = False
   while id(node) in parents and not isinstance(node, ast.stmt):
     parent = parents[id(node)]
     if id(parent) in members and isinstance(parent, ast.Call) and node is not parent.func:
       member.inside = members[id(parent)]
       member.slot = _slot(parent, node, members[id(parent)])
       return
-    if isinstance(parent, _CONTAINERS) and not isinstance(parent, ast.Tuple):
+    if isinstance(parent, _CONTAINERS) and not isinstance(parent, ast.Tuple) and not called:
       member.container = parent
-    if isinstance(parent, ast.Call) and node is parent.func:
-      member.container = None
+    if isinstance(parent, ast.Call) and node is parent.func or isinstance(parent, (ast.BinOp, ast.Attribute)):
+      member.container, called = None, True
     node = parent
-  loops = [item for item, _ in member.creation.path if isinstance(item, (ast.For, ast.While))]
+  loops = loops_of(member.creation.path)
   if any(isinstance(item, ast.While) for item in loops):
     raise Refused(f'{_short(member.creation)} is made in a while loop (line {member.creation.line})')
   member.listed = bool(loops) and not member.from_setup and member.container is None
+  if member.listed:
+    member.key = key_of(member.name_node, member.creation.path)
+    member.key_is_text = _is_text(member)
+
+
+def _is_text(member: Member) -> bool:
+  value = member.creation.names.get(member.key) if member.key is not None else None
+  return isinstance(value, str) or (isinstance(value, Opaque) and value.kind == 'str')
 
 
 def _slot(parent: ast.Call, node: ast.AST, owner: Member) -> tuple[str, ...]:
@@ -225,10 +251,9 @@ def _wanted(member: Member) -> str | None:
   name = explicit_name(member.creation)
   if name is not None:
     return identifier(name)
-  node = member.creation.name_node if member.creation.kind not in _VARIABLES else _name_node(member.creation)
-  if node is None or isinstance(node, ast.Constant):
+  if member.name_node is None or isinstance(member.name_node, ast.Constant):
     return None
-  return from_template(node)
+  return from_template(member.name_node)
 
 
 def _stem(member: Member, linen_names: bool) -> str:

@@ -31,6 +31,7 @@ class StaticWriter:
     self.self_name = method.args.args[0].arg if method.args.args else 'self'
     self.locals = function_locals(method)
     self.needed: dict[str, int] = {}
+    self.hidden: set[str] = set()
     self.sizes: SizeWriter | None = None
 
   def text(self, node: ast.expr) -> str:
@@ -40,7 +41,7 @@ class StaticWriter:
       NotStatic: the expression depends on what is only known at the call.
     """
     edits = Edits(self.source)
-    self._walk(node, edits, set())
+    self._walk(node, edits, set(self.hidden))
     return relative(edits.node(node), self.source.indent(node))
 
   def expression(self, text: str) -> str:
