@@ -9,6 +9,7 @@ from migrator.shapes.joins import elements
 from migrator.shapes.values import Array, Instance, Repeated, VariableRef
 
 from .layer_call import Refused
+from .names_in import read
 from .sizes import NotStatic, SizeWriter
 from .static import StaticWriter
 from .text import Edits
@@ -27,6 +28,7 @@ class SetupWriter:
     self.sizes = sizes
     self.source = owner.source
     self.edits = Edits(owner.source)
+    self.dropped: set[int] = set()
     self.params = {member.attribute for member in owner.plan.members
                    if member.from_setup and member.creation.kind == 'param' and member.container is None}
 
@@ -37,6 +39,10 @@ class SetupWriter:
       Refused, NotStatic: a statement depends on what is only known at the call.
     """
     self._rewrite()
+    loops = {id(node) for node in ast.walk(self.method)}
+    for item in self.sizes.carried.values():
+      if id(item.loop) not in loops:
+        raise Refused(f'the size {item.name} comes out of a loop of another method, which may not run')
     body = self._without_docstring()
     if not body:
       return []
@@ -82,6 +88,7 @@ class SetupWriter:
     for part in ('body', 'orelse', 'finalbody'):
       for statement in getattr(node, part, []):
         self._statement(statement)
+    self._emptied(node)
     for handler in getattr(node, 'handlers', []):
       for statement in handler.body:
         self._statement(statement)
@@ -110,7 +117,8 @@ class SetupWriter:
     text = self.writer_text(node.value)
     fresh = [item for name, item in self.sizes.carried.items() if name not in before]
     if own and isinstance(value, Array) and not self._is_variable(node.value):
-      text = self._array(node, text)
+      self._property(node)
+      return
     kind = _container_kind(value) if own else None
     if fresh and own and isinstance(node.value, ast.ListComp):
       self._as_loop(node, fresh, text)
@@ -123,8 +131,25 @@ class SetupWriter:
     member = self.owner.call.by_node.get(id(node))
     return member is not None and member.creation.kind in ('param', 'variable')
 
-  def _array(self, node: ast.Assign, text: str) -> str:
-    raise Refused(f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state')
+  def _property(self, node: ast.Assign) -> None:
+    """An array that `setup` computes becomes a property: as an attribute NNX would make it part of the state."""
+    target = node.targets[0]
+    used = read(node.value) & (self.writer.locals - {self.writer.self_name})
+    if len(node.targets) != 1 or not isinstance(target, ast.Attribute) or used:
+      raise Refused(f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state')
+    stored = [item for method in self.owner.plan.source.own_methods.values() for item in ast.walk(method.node)
+              if isinstance(item, ast.Attribute) and item.attr == target.attr and isinstance(item.ctx, ast.Store)]
+    if len(stored) != 1:
+      raise Refused(f'setup stores an array in self.{target.attr} in several places (line {node.lineno})')
+    self.owner.properties[target.attr] = (self.owner.text_of(node.value), self._comments_above(node))
+    self._drop(node)
+
+  def _comments_above(self, node: ast.stmt) -> list[str]:
+    start = self.source.leading_comments(node, self.source.line_end(self.source.own_start(self.method)))
+    text = self.source.slice(start, self.source.line_start(self.source.own_start(node)))
+    self.edits.replace_range(start, self.source.line_start(self.source.own_start(node)), '')
+    trailing = self.source.slice(self.source.end(node), self.source.line_end(self.source.end(node))).strip()
+    return [line.strip() for line in [*text.splitlines(), trailing] if line.strip().startswith('#')]
 
   def writer_text(self, node: ast.expr) -> str:
     return self.writer.text(node)
@@ -161,7 +186,23 @@ class SetupWriter:
           if renamed is not None:
             self.edits.replace(child, renamed)
 
+  def _emptied(self, node: Any) -> None:
+    """A branch whose statements all became properties says so with `pass`, or goes with its condition."""
+    if not isinstance(node, ast.If):
+      return
+    gone = [all(id(item) in self.dropped for item in part) for part in (node.body, node.orelse)]
+    if all(gone):
+      self._drop(node)
+    elif gone[0]:
+      first = node.body[0]
+      start = self.source.line_start(self.source.own_start(first))
+      self.edits.replace_range(start, start, f'{self.source.indent(first)}pass\n')
+    elif gone[1] and node.orelse and not isinstance(node.orelse[0], ast.If):
+      start = self.source.line_start(self.source.own_start(node.orelse[0]))
+      self.edits.replace_range(start, start, f'{self.source.indent(node.orelse[0])}pass\n')
+
   def _drop(self, node: ast.stmt) -> None:
+    self.dropped.add(id(node))
     start = self.source.line_start(self.source.own_start(node))
     self.edits.replace_range(start, self.source.line_end(self.source.end(node)), '')
 

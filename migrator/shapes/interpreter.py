@@ -183,7 +183,7 @@ class Interpreter:
     if passes is not None and not makes_modules(node.body) and len(passes) <= _MAX_CONCRETE_PASSES:
       return self._concrete_loop(node, passes, frame)
     bind = lambda: self.assign(node.target, loop_element(self, iterable, node.target, node), frame)
-    self._widen(node, frame, bind)
+    self._widen(node, frame, bind, ran=bool(passes))
     return self.block(node.orelse, frame) if node.orelse else False
 
   def _While(self, node: ast.While, frame: Frame) -> bool:
@@ -198,7 +198,7 @@ class Interpreter:
         return True
     return self.block(node.orelse, frame) if node.orelse else False
 
-  def _widen(self, node: ast.For | ast.While, frame: Frame, bind: Any) -> None:
+  def _widen(self, node: ast.For | ast.While, frame: Frame, bind: Any, ran: bool = False) -> None:
     """First passes find what changes from pass to pass; the last one is recorded."""
     entry = copy_env(frame.env)
     carried: dict[str, Value] = {}
@@ -220,7 +220,8 @@ class Interpreter:
     self._inside(node, 'body', node.body, frame)
     exit_env = frame.env
     self._close(node, entry, carried, exit_env)
-    frame.env = after_loop(entry, carried, exit_env)
+    leaves = any(isinstance(child, (ast.Break, ast.Continue)) for child in ast.walk(node))
+    frame.env = after_loop(carried, exit_env, self.table, node, ran and not leaves)
 
   def _changes(self, entry: dict[str, Value], carried: dict[str, Value], after: dict[str, Value], node: ast.AST) -> dict[str, Value]:
     changes = {}

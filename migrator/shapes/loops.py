@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import re
 from typing import Any
 
 from . import oracle
@@ -164,9 +166,23 @@ def _close_dim(table: SymbolTable, dim: Any, after: Any, loop: ast.AST) -> None:
     table.update(str(dim), update=after)
 
 
-def after_loop(entry: dict[str, Value], carried: dict[str, Value], after: dict[str, Value]) -> dict[str, Value]:
-  """Returns the environment after the loop: carried variables keep their symbols."""
+def after_loop(carried: dict[str, Value], after: dict[str, Value], table: SymbolTable, loop: ast.AST, ran: bool) -> dict[str, Value]:
+  """Returns the environment after the loop: carried variables keep their symbols.
+
+  ran: the loop surely ran, so a size that every pass sets anew has that value.
+  """
   result = dict(after)
   for name, value in carried.items():
-    result[name] = value
+    result[name] = _settled(value, table, loop) if ran else value
   return result
+
+
+def _settled(value: Value, table: SymbolTable, loop: ast.AST) -> Value:
+  if isinstance(value, Array):
+    return dataclasses.replace(value, shape=tuple(_settled(dim, table, loop) for dim in value.shape))
+  info = table.info(str(value)) if oracle.is_symbolic(value) else None
+  if info is None or info.kind != 'carried' or info.loop is not loop or not oracle.is_dim(info.update):
+    return value
+  names = re.findall(r'[A-Za-z]\w*', str(info.update))
+  inner = (table.info(name) for name in names)
+  return value if any(item is not None and item.loop is not None for item in inner) else info.update
