@@ -10,13 +10,16 @@ from typing import Any
 from migrator.manifest import Manifest
 from migrator.report.findings import ClassReport, Finding
 from migrator.source.project import read_project
+from rewrites.bridge import AS_LINEN
 
+from .bridge.call_sites import problems
+from .bridge.references import read_references
 from .class_writer import ClassWriter
 from .helper_file import helper_text
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .members import class_map, linen_name, nnx_path
-from .module_writer import HELPER_MODULE, ModuleWriter
+from .module_writer import ModuleWriter, helper_home
 from .options import FileChange, MigrationResult, Options
 from .plan import ClassPlan
 from .planner import eligible, plan_flags, plan_members
@@ -69,28 +72,12 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
           if base.is_linen and base.name not in failed and base.name in analyses:
             failed[base.name] = f'its subclass {name} stays Linen'
             news = True
-    for name, plan in plans.items():
-      for text in _native_needed_by_linen(plan, plans):
-        if text not in failed:
-          failed[text] = f'it is used by {name}, which stays Linen'
-          news = True
+    for problem in problems(read_references(project, plans)):
+      if problem.name not in failed:
+        failed[problem.name] = problem.reason
+        news = True
     if not news:
       return plans
-
-
-def _native_needed_by_linen(plan: ClassPlan, plans: dict[str, ClassPlan]) -> list[str]:
-  """Classes that a class which stays Linen makes; they have to stay Linen as well."""
-  if plan.native:
-    return []
-  found = set()
-  project_names = {name.split(':')[1]: name for name in plans}
-  for node in ast.walk(plan.source.node):
-    text = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
-    if text in project_names:
-      resolved = plan.source.project.resolve_node(plan.source.module, node) if isinstance(node, (ast.Name, ast.Attribute)) else None
-      if resolved in plans and resolved != plan.name and plans[resolved].native:
-        found.add(resolved)
-  return sorted(found)
 
 
 def _bases_first(project: Any, order: list[str]) -> list[str]:
@@ -134,27 +121,24 @@ def write_modules(project: Any, plans: dict[str, ClassPlan]) -> tuple[list[FileC
   files: list[FileChange] = []
   findings: list[Finding] = []
   helpers: dict[str, dict[str, Any]] = {}
+  references = read_references(project, plans)
   for name, module in sorted(project.modules.items()):
     own = [plan for plan in plans.values() if plan.source.module is module]
     home = helper_home(name)
-    writer = ModuleWriter(project, module, own, home)
+    writer = ModuleWriter(project, module, own, home, references)
     text = writer.text()
     findings += writer.findings
     if text != module.text:
       files.append(FileChange(module.path, module.text, text))
       helpers.setdefault(home, {}).update(writer.helpers)
+      for place in writer.faces:
+        helpers.setdefault(place, {})[AS_LINEN.name] = AS_LINEN
   for home, needed in sorted(helpers.items()):
     if needed:
       path = project.root.joinpath(*home.split('.')).with_suffix('.py')
       before = path.read_text() if path.exists() else ''
       files.append(FileChange(path, before, helper_text(needed, before)))
   return files, findings
-
-
-def helper_home(module: str) -> str:
-  """Returns the dotted name of the helper file: one per top-level package."""
-  package, _, rest = module.partition('.')
-  return f'{package}.{HELPER_MODULE}' if rest else HELPER_MODULE
 
 
 def report(plan: ClassPlan) -> ClassReport:

@@ -5,7 +5,10 @@ import ast
 from typing import Any
 
 from migrator.report.findings import Finding
+from rewrites.bridge import AS_LINEN
 
+from .bridge.call_sites import Everything
+from .bridge.face import helper_place, rewrite_call_sites
 from .imports import ImportRequest, rewrite_imports, unused
 from .linen_names import LinenNames
 from .plan import ClassPlan
@@ -18,13 +21,17 @@ class ModuleWriter:
   """New text of one file.
 
   plans: plans of the classes of the file; helper_module: dotted name of the helper file.
+  references: mentions of native classes in all files.
+  faces: helper files whose `as_linen` this file needs, and how it imports them.
   """
 
-  def __init__(self, project: Any, module: Any, plans: list[ClassPlan], helper_module: str) -> None:
+  def __init__(self, project: Any, module: Any, plans: list[ClassPlan], helper_module: str, references: Everything) -> None:
     self.project = project
     self.module = module
     self.plans = plans
     self.helper_module = helper_module
+    self.references = references
+    self.faces: dict[str, str] = {}
     self.source = SourceText(module.text)
     self.names = LinenNames(project, module)
     self.findings: list[Finding] = []
@@ -39,6 +46,7 @@ class ModuleWriter:
       edits.replace_range(self.source.start(node), self.source.line_end(self.source.end(node) - 1), plan.text)
       self.helpers.update(plan.helpers)
     self._other_names(edits, native)
+    self._call_sites(edits)
     self._collections(edits, native)
     if not edits.items:
       return str(self.module.text)
@@ -66,6 +74,13 @@ class ModuleWriter:
         edits.replace(node, new)
     self.helpers.update(self.names.helpers)
 
+  def _call_sites(self, edits: Edits) -> None:
+    """Classes that are NNX now, where other code uses them as Linen."""
+    for finding, plan in rewrite_call_sites(self.references[self.module.name], self.references, edits):
+      self.findings.append(finding)
+      home = helper_home(plan.source.module.name)
+      self.faces[home] = helper_place(home, self.module, self.project)
+
   def _collections(self, edits: Edits, native: list[ClassPlan]) -> None:
     wanted = {name: collection for plan in native for name, collection in plan.collections.items()}
     defined = set(self.module.class_names.values()) if hasattr(self.module, 'class_names') else set()
@@ -82,11 +97,18 @@ class ModuleWriter:
     requests |= {_request(item) for item in self.names.imports}
     if self.helpers:
       requests |= {ImportRequest(self.helper_module, name) for name in self.helpers}
+    requests |= {ImportRequest(place, AS_LINEN.name) for place in list(self.faces.values())[:1]}
     requests = {request for request in requests if _used(text, request.local)}
     aliases = {local for local in linen_aliases(self.project, self.module)}
     others = {alias for alias in ('Sequence',) if False}
     remove = unused(text, aliases | others)
     return rewrite_imports(text, remove=remove, add=sorted(requests, key=lambda item: item.text))
+
+
+def helper_home(module: str) -> str:
+  """Returns the dotted name of the helper file: one per top-level package."""
+  package, _, rest = module.partition('.')
+  return f'{package}.{HELPER_MODULE}' if rest else HELPER_MODULE
 
 
 def _request(item: tuple[str, str | None]) -> ImportRequest:

@@ -80,7 +80,7 @@ class Edits:
   def apply(self, start: int, end: int) -> str:
     """Returns the text of a range with all replacements that lie in it; an outer one hides inner ones."""
     chosen: list[tuple[int, int, str]] = []
-    for (first, last), text in sorted(self.items.items(), key=lambda item: (item[0][0], -item[0][1])):
+    for (first, last), text in sorted(self.items.items(), key=_outer_first):
       if first < start or last > end or (chosen and first < chosen[-1][1]):
         continue
       chosen.append((first, last, text))
@@ -92,6 +92,12 @@ class Edits:
 
   def node(self, node: ast.AST) -> str:
     return self.apply(self.source.own_start(node), self.source.end(node))
+
+
+def _outer_first(item: tuple[tuple[int, int], str]) -> tuple[int, bool, int]:
+  """Insertions come before the replacement that starts at the same place, outer replacements before inner ones."""
+  (first, last), _ = item
+  return first, last > first, -last
 
 
 def reindent(text: str, old: str, new: str) -> str:

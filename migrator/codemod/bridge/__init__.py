@@ -1,0 +1,1 @@
+"""Keeps a repository running that is partly NNX and partly Linen."""

@@ -1,0 +1,83 @@
+"""Writes `as_linen(Class, ...)` where a class that is NNX now is used as a Linen class."""
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+from migrator.report.findings import Finding
+from rewrites.bridge import AS_LINEN
+
+from ..plan import ClassPlan
+from ..text import Edits, SourceText
+from .call_sites import Everything, wrapped
+from .references import ModuleReferences
+
+MARKER = '# TODO(linen2nnx): '
+
+
+def rewrite_call_sites(references: ModuleReferences, everything: Everything, edits: Edits) -> Iterator[tuple[Finding, ClassPlan]]:
+  """Registers the edits of one file; yields a finding for each place, and the class it uses."""
+  marked: dict[int, list[str]] = {}
+  for reference in wrapped(references, everything):
+    plan, node = reference.plan, reference.node
+    edits.replace(node, f'{AS_LINEN.name}({", ".join([edits.source.node(node), *face_arguments(plan)])})')
+    names = marked.setdefault(_line_above(edits.source, reference.parents), [])
+    if plan.source.node.name not in names:
+      names.append(plan.source.node.name)
+    yield Finding(references.module.relative, node.lineno, 'bridged-call-site',
+                  f'{plan.source.node.name} is NNX now and is used here as a Linen class, through {AS_LINEN.name}; make it with its sizes and '
+                  'rngs to leave Linen', 'warning'), plan
+  for offset, names in marked.items():
+    indent = edits.source.slice(offset, edits.source.line_end(offset))
+    indent = indent[:len(indent) - len(indent.lstrip())]
+    verb = 'is' if len(names) == 1 else 'are'
+    edits.replace_range(offset, offset, f'{indent}{MARKER}{", ".join(names)} {verb} NNX now, used here as Linen\n')
+
+
+def face_arguments(plan: ClassPlan) -> list[str]:
+  """Returns what the helper has to be told of a class: `in_features=('x', -1)`."""
+  found = []
+  if plan.call_fields:
+    found.append(f'fields={tuple(plan.source.fields)!r}')
+  collections = all_collections(plan)
+  if collections:
+    found.append(f'collections={collections!r}')
+  for size in plan.size_arguments:
+    argument = size.argument if size.method == '__call__' else f'{size.method}.{size.argument}'
+    found.append(f'{size.name}={(argument, size.axis)!r}')
+  return found
+
+
+def all_collections(plan: ClassPlan) -> dict[str, str]:
+  """Returns the collections of the variable classes made for a class and the classes it is built of."""
+  found, seen, pending = {}, set(), [plan]
+  while pending:
+    item = pending.pop()
+    if id(item) in seen:
+      continue
+    seen.add(id(item))
+    found.update(item.collections)
+    pending += [member.child for member in item.members if member.child is not None]
+  return dict(sorted(found.items()))
+
+
+def _line_above(source: SourceText, parents: tuple[ast.AST, ...]) -> int:
+  """Returns the start of the line of the innermost statement that begins a line."""
+  for node in parents:
+    if isinstance(node, (ast.stmt, ast.ExceptHandler)):
+      start = source.start(node)
+      if not source.slice(source.line_start(start), start).strip():
+        return source.line_start(start)
+  raise AssertionError('a module statement begins a line')
+
+
+def helper_place(home: str, module: Any, project: Any) -> str:
+  """Returns how `module` imports the helper file `home`: as it imports the neighbours of that file."""
+  for node in ast.walk(module.tree):
+    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+      found = project.find_module(node.module, module)
+      prefix = (found or '').removesuffix(node.module)
+      if prefix and found != node.module and home.startswith(prefix):
+        return home.removeprefix(prefix)
+  return home

@@ -1,0 +1,186 @@
+"""Finds the places outside of native classes that mention a native class."""
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from migrator.source.names import dotted
+from migrator.source.uses import written_names
+
+from rewrites.registry import layer_for
+
+from ..plan import ClassPlan
+
+_PARTIAL = ('functools.partial', 'jax.tree_util.Partial')
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+  """One mention of a native class.
+
+  node: the name or attribute chain that means the class, or a partial of it.
+  plan: the class; parents: the nodes around it, innermost first; member: the attribute read from the class.
+  """
+
+  node: ast.expr
+  plan: ClassPlan
+  parents: tuple[ast.AST, ...]
+  member: str | None = None
+
+  @property
+  def statement(self) -> ast.stmt:
+    return next(node for node in self.parents if isinstance(node, ast.stmt))
+
+
+class ModuleReferences:
+  """Reads one module for mentions of the native classes in `plans`."""
+
+  def __init__(self, project: Any, module: Any, plans: Mapping[str, ClassPlan]) -> None:
+    self.project = project
+    self.module = module
+    self.plans = {name: plan for name, plan in plans.items() if plan.native}
+    self.parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
+    self.native = {node for plan in self.plans.values() if plan.source.module is module for node in ast.walk(plan.source.node)}
+    self.scopes = {node: scope for node, scope in written_names(module) if isinstance(node, (ast.Name, ast.Attribute))}
+
+  def all(self) -> Iterator[Reference]:
+    """Yields the mentions outside of native classes and annotations, in text order."""
+    words = {name.rpartition(':')[2].rpartition('.')[2] for name in self.plans}
+    if not words:
+      return
+    for node in sorted(self.scopes, key=lambda item: (item.lineno, item.col_offset)):
+      if node in self.native or node not in self.parents:
+        continue
+      reference = self._reference(node)
+      if reference is not None and not self._in_annotation(reference):
+        yield reference
+
+  def meaning(self, node: ast.AST) -> tuple[ClassPlan, str | None] | None:
+    """Returns the native class that an expression means, directly or by a partial with a name, and a member of it."""
+    text = self._resolved(node)
+    if text is None or ':' not in text:
+      return None
+    plan = self.plans.get(text)
+    if plan is not None:
+      return plan, None
+    owner, _, member = text.rpartition('.')
+    if owner in self.plans:
+      return self.plans[owner], member
+    found = partial_target(self.project, text, self.plans)
+    return None if found is None else (found, None)
+
+  def _resolved(self, node: ast.AST) -> str | None:
+    text = dotted(node)
+    if text is None:
+      return None
+    entity = self.project.resolver.resolve(self.module, text, self.scopes.get(node))
+    return None if entity is None else entity.text
+
+  def _reference(self, node: ast.expr) -> Reference | None:
+    found = self.meaning(node)
+    if found is None:
+      return None
+    plan, member = found
+    around = self.around(node)
+    if member is not None and isinstance(node, ast.Attribute):
+      return Reference(node.value, plan, (node, *around), member)
+    return Reference(node, plan, around, member)
+
+  def around(self, node: ast.AST) -> tuple[ast.AST, ...]:
+    found: list[ast.AST] = []
+    while node in self.parents:
+      node = self.parents[node]
+      found.append(node)
+    return tuple(found)
+
+  def _in_annotation(self, reference: Reference) -> bool:
+    child: ast.AST = reference.node
+    for parent in reference.parents:
+      if isinstance(parent, ast.arg) or isinstance(parent, ast.AnnAssign) and child is parent.annotation:
+        return True
+      if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)) and child is parent.returns:
+        return True
+      child = parent
+    return False
+
+  def is_partial(self, node: ast.AST) -> bool:
+    """Tells whether a node is `functools.partial(...)`."""
+    return isinstance(node, ast.Call) and self._resolved(node.func) in _PARTIAL
+
+  def made(self, node: ast.AST) -> ClassPlan | None:
+    """Returns the native class that a call constructs, or makes a partial of."""
+    if not isinstance(node, ast.Call):
+      return None
+    head = node.args[0] if self.is_partial(node) and node.args else node.func
+    found = self.meaning(head)
+    return found[0] if found is not None and found[1] is None else None
+
+
+  # -- questions about names ----------------------------------------------------------------------
+
+  def meaning_of_name(self, name: str) -> ClassPlan | None:
+    """Returns the native class that a module-level name means."""
+    entity = self.project.resolver.resolve(self.module, name, None)
+    text = None if entity is None else entity.text
+    return self.plans.get(text or '') or (partial_target(self.project, text, self.plans) if text else None)
+
+  def resolved(self, node: ast.AST) -> str | None:
+    """Returns what a name or attribute chain means."""
+    return self._resolved(node)
+
+  def calls(self) -> Iterator[ast.Call]:
+    return (node for node in self.parents if isinstance(node, ast.Call))
+
+  def reads(self, name: str, native: bool) -> bool:
+    """Tells whether native classes (or other code) of this module read the module-level thing 'module:NAME'."""
+    short = name.rpartition(':')[2]
+    candidates = [node for node in self.scopes if (node.id if isinstance(node, ast.Name) else node.attr) == short]
+    return any((node in self.native) is native and self._resolved(node) == name for node in candidates)
+
+  def makes_module(self, node: ast.AST) -> bool:
+    """Tells whether an expression is a Linen layer or class, or makes a module of a native class."""
+    if isinstance(node, ast.Call):
+      return not self.is_partial(node) and self.made(node) is not None
+    if not isinstance(node, (ast.Name, ast.Attribute)):
+      return False
+    text = self._resolved(node) or ''
+    found = self.project.classes.get(text)
+    if found is not None:
+      return bool(found.is_linen) and text not in self.plans
+    renamed = bool(self.native) and isinstance(self.parents.get(node), (ast.keyword, ast.Call))
+    return layer_for(text) is not None and not (renamed and not self._is_called(node))
+
+  def _is_called(self, node: ast.AST) -> bool:
+    parent = self.parents.get(node)
+    return isinstance(parent, ast.Call) and (parent.func is node or self.is_partial(parent) and parent.args[0] is node)
+
+  def reachable(self, module: Any) -> Iterator[ClassPlan]:
+    """Yields the native classes that have a name in `module`."""
+    for name in module.bindings:
+      entity = self.project.resolver.resolve(module, name, None)
+      text = '' if entity is None else entity.text
+      plan = self.plans.get(text) or (partial_target(self.project, text, self.plans) if ':' in text else None)
+      if plan is not None:
+        yield plan
+
+
+def read_references(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, ModuleReferences]:
+  """Returns the reader of mentions of every module of the project."""
+  return {name: ModuleReferences(project, module, plans) for name, module in sorted(project.modules.items())}
+
+
+def partial_target(project: Any, name: str, plans: Mapping[str, ClassPlan]) -> ClassPlan | None:
+  """Returns the class that the module-level name `name` is a partial of."""
+  for _ in range(8):
+    found = project.assignment(name)
+    if found is None:
+      return None
+    module, value = found
+    if not (isinstance(value, ast.Call) and value.args and project.resolve_node(module, value.func) in _PARTIAL):
+      return None
+    name = project.resolve_node(module, value.args[0]) or ''
+    if name in plans:
+      return plans[name]
+  return None

@@ -1,0 +1,147 @@
+"""Helpers that let code which still is Linen use classes that are NNX."""
+
+from __future__ import annotations
+
+from rewrites.record import Helper
+
+_AS_LINEN = '''
+@functools.cache
+def _linen_face(nnx_class, fields, collections, sizes):
+  sizes, collections = dict(sizes), dict(collections)
+  parameters = dict(inspect.signature(nnx_class.__init__).parameters)
+  names = fields or [name for name in parameters if name not in ('self', 'rngs', *sizes)]
+  at_call = dict(inspect.signature(nnx_class.__call__).parameters) if fields else {}
+  late = {name: at_call[name] for name in names if name not in parameters}
+
+  def build(face, method, args, kwargs, streams):
+    given = {name: getattr(face, name) for name in names if name not in late}
+    found, unknown = _sizes(nnx_class, sizes, method, args, kwargs)
+    if unknown:
+      found |= _sizes_of_weights(lambda **more: nnx_class(**given, **found, **more, rngs=nnx.Rngs(0)), unknown, face.variables)
+    return nnx_class(**given, **found, rngs=nnx.Rngs(**streams))
+
+  def run(face, method, args, kwargs):
+    if method == '__call__':
+      kwargs = {**{name: getattr(face, name) for name in late}, **kwargs}
+    streams = {name: face.make_rng(name) for name in face.scope.rngs}
+    streams.setdefault('default', streams.get('params', jax.random.key(0)))
+    module = build(face, method, args, kwargs, streams)
+    if face.is_initializing():
+      _write(face, module, collections)
+    else:
+      _read(face, module, collections)
+    result = getattr(module, method)(*args, **kwargs)
+    _write(face, module, collections)
+    return result
+
+  def as_method(function):
+    @functools.wraps(function)
+    def method(self, *args, **kwargs):
+      return run(self, function.__name__, args, kwargs)
+    return method
+
+  namespace = {key: getattr(nnx_class, key) for key in ('__module__', '__qualname__', '__doc__')}
+  namespace['__annotations__'] = {name: typing.Any for name in names}
+  for name in names:
+    parameter = late.get(name) or parameters[name]
+    keyword = parameter.kind is parameter.KEYWORD_ONLY and name not in late
+    default = {} if parameter.default is parameter.empty else {'default': parameter.default}
+    namespace[name] = dataclasses.field(**default, kw_only=keyword)
+  for name in dir(nnx_class):
+    found = inspect.getattr_static(nnx_class, name)
+    if name in namespace or (hasattr(nnx.Module, name) or name.startswith('__')) and name != '__call__':
+      continue
+    namespace[name] = as_method(found) if inspect.isfunction(found) else found
+  return type(nnx_class.__name__, (nn.Module,), namespace)
+
+
+def _sizes(nnx_class, sizes, method, args, kwargs):
+  """Reads the sizes off the arguments of a call: those found, and the names of those that are not there."""
+  signature = inspect.signature(getattr(nnx_class, method))
+  arguments = signature.bind_partial(None, *args, **kwargs).arguments
+  found, unknown = {}, []
+  for name, (argument, axis) in sizes.items():
+    where, _, wanted = argument.rpartition('.')
+    value = arguments.get(wanted)
+    if value is not None:
+      found[name] = jnp.shape(value) if axis is None else jnp.shape(value)[axis]
+    elif (where or '__call__') == method and wanted in signature.parameters:
+      found[name] = None
+    else:
+      unknown.append(name)
+  return found, unknown
+
+
+def _sizes_of_weights(build, names, variables):
+  """Finds sizes that no argument tells: the axes of the weights that change with them."""
+  weights = {path: jnp.shape(value) for path, value in nnx.traversals.flatten_mapping(variables.get('params', {})).items()}
+  probes = (5040, 10080)
+  found = {}
+  for name in names:
+    first, second = ({tuple(map(str, path)): leaf.shape for path, leaf in nnx.to_flat_state(nnx.state(nnx.eval_shape(
+        lambda: build(**{**dict.fromkeys(names, probes[0]), name: probe})), nnx.Param))} for probe in probes)
+    for path, shape in first.items():
+      for axis, (a, b) in enumerate(zip(shape, second[path])):
+        if (a, b) == probes and path in weights:
+          found[name] = weights[path][axis]
+    if name not in found:
+      raise ValueError(f'{name} is not known: call the method whose input has this size first, with init')
+  return found
+
+
+def _leaves(module, collections):
+  for path, leaf in nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.RngState))):
+    kind = type(leaf)
+    collection = collections.get(kind.__name__) or nnx.variable_name_from_type(kind, allow_register=True)
+    yield path, (collection, *map(str, path)), leaf
+
+
+def _write(face, module, collections):
+  """Stores the variables of the NNX module where they may change."""
+  trees = {}
+  for _, (collection, *names), leaf in _leaves(module, collections):
+    if face.is_mutable_collection(collection):
+      tree = trees.setdefault(collection, {})
+      for name in names[:-1]:
+        tree = tree.setdefault(name, {})
+      tree[names[-1]] = nnx.bridge.ToLinen.metadata_fn(leaf)
+  for collection, tree in trees.items():
+    for name, value in tree.items():
+      face.put_variable(collection, name, value)
+
+
+def _read(face, module, collections):
+  """Puts the variables into the NNX module; one that is missing is an error, as in Linen."""
+  boxed = lambda value: isinstance(value, nn.meta.AxisMetadata)
+  stored = jax.tree.map(lambda value: value.unbox() if boxed(value) else value, face.variables, is_leaf=boxed)
+  stored = nnx.traversals.flatten_mapping(stored)
+  found = []
+  for path, place, leaf in _leaves(module, collections):
+    if place in stored:
+      found.append((path, leaf.replace(stored[place])))
+    elif not face.is_mutable_collection(place[0]):
+      raise ValueError(f'the variables have no {"/".join(place)} for {type(module).__name__}')
+  nnx.update(module, nnx.from_flat_state(found))
+
+
+def as_linen(nnx_class, *, fields=None, collections=None, **sizes):
+  """Returns a Linen class that computes what an NNX class computes.
+
+  It is used as the Linen class was from which `nnx_class` was made: as a submodule of Linen modules, with init and
+  apply, `mutable` and `rngs`.  Its variables have the names of the NNX module.
+
+  Args:
+    nnx_class: the NNX class, or a partial of it.
+    fields: all fields in the order of Linen, if some of them are arguments of the call now.
+    collections: collections of variable classes made for this repository, by class name.
+    **sizes: constructor arguments that are read off the input: (argument of the call, axis or None for the
+      whole shape); 'method.argument' if the method is not `__call__`.
+  """
+  if isinstance(nnx_class, functools.partial):
+    face = as_linen(nnx_class.func, fields=fields, collections=collections, **sizes)
+    return functools.partial(face, *nnx_class.args, **nnx_class.keywords)
+  return _linen_face(nnx_class, tuple(fields) if fields else None, tuple((collections or {}).items()), tuple(sizes.items()))
+'''
+
+AS_LINEN = Helper('as_linen', _AS_LINEN, ('import dataclasses', 'import functools', 'import inspect', 'import typing', 'from flax import linen as nn',
+                                          'from flax import nnx', 'import jax', 'import jax.numpy as jnp'))
