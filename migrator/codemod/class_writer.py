@@ -39,6 +39,7 @@ class ClassWriter:
     self.base_indent = source.indent(plan.source.node)
     self.fields = {name for name in plan.source.fields if name not in plan.call_fields}
     self.needs_rngs = False
+    self.properties: dict[str, tuple[str, list[str]]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
 
@@ -89,18 +90,20 @@ class ClassWriter:
       if not members or method.name == 'setup':
         continue
       writer, sizes = self._tools(method.node)
-      outer = {id(member.creation.node): member for member in members}
+      outer = {id(member.creation.node): member for member in members if not member.lazy}
       inits[id(method.node)] = InitWriter(method.node, writer, sizes, outer, self._expression, self.unit)
     return inits
 
   def _constructor_body(self, inits: dict[int, InitWriter]) -> list[str]:
-    own = [name for name in self.plan.source.own_fields if name not in self.plan.call_fields]
+    inherited = {name for base in self.plan.source.bases if base in self.plans for name in self.plans[base].source.fields}
+    own = [name for name in self.plan.source.own_fields if name not in self.plan.call_fields and name not in inherited]
     lines = self._super_call()
     lines += [f'self.{name} = {self._stored(name)}' for name in own]
     if any(creation.kind == 'rng' and self._is_own(creation) for creation in self.plan.analysis.record.order):
       lines.append('self.rngs = rngs.fork()')
       self.needs_rngs = True
     lines += self._setup()
+    lines += [f'self.{member.attribute} = nnx.data(None)' for member in self.plan.members if member.lazy]
     written = [(method, init.lines()) for method in self.plan.source.own_methods.values() if (init := inits.get(id(method.node)))]
     for method, found in written:
       self.plan.assumptions += inits[id(method.node)].assumptions
@@ -117,8 +120,8 @@ class ClassWriter:
   def _stored(self, name: str) -> str:
     field = self.plan.source.fields[name]
     if field.default_factory:
-      return f'({self._text_of(field.default)})() if {name} is None else {name}' if not isinstance(field.default, ast.Name) else \
-          f'{self._text_of(field.default)}() if {name} is None else {name}'
+      return f'({self.text_of(field.default)})() if {name} is None else {name}' if not isinstance(field.default, ast.Name) else \
+          f'{self.text_of(field.default)}() if {name} is None else {name}'
     return name
 
   def _super_call(self) -> list[str]:
@@ -362,7 +365,7 @@ class ClassWriter:
 
   # -- class text -------------------------------------------------------------------------------------
 
-  def _text_of(self, node: ast.AST | None) -> str:
+  def text_of(self, node: ast.AST | None) -> str:
     if node is None:
       return ''
     edits = Edits(self.source)
@@ -510,7 +513,13 @@ class ClassWriter:
     inner = indent + self.unit
     signature = self._signature(indent)
     lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
-    return signature + '\n' + '\n'.join(lines)
+    properties = ''.join(self._property_text(name, text, comments, indent) for name, (text, comments) in self.properties.items())
+    return signature + '\n' + '\n'.join(lines) + properties
+
+  def _property_text(self, name: str, text: str, comments: list[str], indent: str) -> str:
+    inner = indent + self.unit
+    rows = [f'{inner}{comment}' for comment in comments] + [textwrap.indent(f'return {text}', inner)]
+    return f'\n\n{indent}@property\n{indent}def {name}(self):\n' + '\n'.join(rows)
 
   def _signature(self, indent: str) -> str:
     fields = [self.plan.source.fields[name] for name in self.plan.source.fields if name not in self.plan.call_fields]
@@ -537,11 +546,11 @@ class ClassWriter:
     """Returns the parameter text and its comments (lines above, then the trailing one)."""
     if field.owner is not self.plan.source:
       return self._foreign_parameter(field), ''
-    text = f'{field.name}: {self._text_of(field.annotation)}'
+    text = f'{field.name}: {self.text_of(field.annotation)}'
     if field.default_factory:
       text += ' | None = None' if 'Optional' not in text else ' = None'
     elif field.default is not None:
-      text += f' = {self._text_of(field.default)}'
+      text += f' = {self.text_of(field.default)}'
     return text, self._field_comments(field.node)
 
   def _foreign_parameter(self, field: Any) -> str:

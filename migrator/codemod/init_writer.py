@@ -151,7 +151,16 @@ class InitWriter:
     comprehensions = [node for node in loops_of(member.creation.path) if isinstance(node, COMPREHENSIONS)]
     if comprehensions:
       return [Line(level, self._comprehension(member, comprehensions, loops), statement)]
-    text = self.expression(member, names, loops)
+    asked, needed = dict(self.sizes.needed), dict(self.writer.needed)
+    try:
+      text = self.expression(member, names, loops)
+    except NotStatic:
+      if member.creation.kind != 'variable' or member.listed:
+        raise
+      self.sizes.needed, self.writer.needed = asked, needed
+      # Its first value depends on the call, so the first call makes it.
+      member.lazy = True
+      text = 'nnx.data(None)'
     if member.key is not None:
       return [Line(level, f'self.{member.attribute}[{self.key_text(member)}] = {text}', statement)]
     if member.listed:

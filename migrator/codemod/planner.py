@@ -126,8 +126,11 @@ def _lazy(plan: ClassPlan, members: list[Member]) -> None:
              and member.creation.arguments.get('name') == asked.arguments['name']]
     if not found:
       raise Refused(f'self.has_variable asks for a variable the class does not make (line {asked.line})')
-    for member in found:
-      member.lazy = True
+    # What is made beside it is made at the same moment.
+    for member in members:
+      if member.creation.kind == 'variable' and member.creation.target == asked.target and any(
+          member.creation.inside is other.creation.inside for other in found):
+        member.lazy = True
 
 
 def _parents(plan: ClassPlan) -> dict[int, ast.AST]:

@@ -6,8 +6,9 @@ import functools
 from typing import Any
 
 from . import builtin_calls, oracle
-from .expressions import as_size, attribute, evaluate
-from .joins import elements, join
+from .expressions import evaluate
+from .joins import join
+from .library import array_method, library_call
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
 from .values import (Alternatives, Array, Bound, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated, Unknown,
                      Value, VariableRef, contains, first_unknown, like)
@@ -113,7 +114,10 @@ def _class(it: Any, function: ClassRef, args: tuple[Value, ...], kwargs: dict[st
   if '**' in kwargs and it.recording and frame.subject:
     it.record.notes.append((node.lineno, f'{source.node.name}(**...) was taken to give no argument that changes sizes'))
   fields = bind_fields(it, source, args, kwargs, node)
-  return create(it, 'class', source.name, fields, node, frame, partials, factory or _factory(node), source)
+  made = create(it, 'class', source.name, fields, node, frame, partials, factory or _factory(node), source)
+  if made.creation is not None:
+    made.creation.prefix = function.prefix
+  return made
 
 
 def _factory(node: ast.Call) -> str | None:
@@ -234,7 +238,7 @@ def _bound(it: Any, function: Bound, args: tuple[Value, ...], kwargs: dict[str, 
       return module_api(it, owner, name, args, kwargs, node, frame)
     return call_instance(it, owner, args, kwargs, node, frame, name)
   if isinstance(owner, Array):
-    return _array_method(it, owner, name, args, kwargs, node)
+    return array_method(it, owner, name, args, kwargs, node)
   if isinstance(owner, VariableRef):
     return Unknown(f'.{name} of a variable is not followed', node.lineno)
   if isinstance(owner, Bound):
@@ -248,44 +252,6 @@ def _chained(it: Any, owner: Bound, name: str, args: tuple[Value, ...], kwargs: 
   while isinstance(inner, Bound):
     inner = inner.owner
   return inner if isinstance(inner, Array) else Unknown(f'.{name} is not followed', node.lineno)
-
-
-def _array_method(it: Any, array: Array, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
-  values = _prepared(it, args, kwargs)
-  if isinstance(values, Unknown):
-    return values
-  try:
-    return oracle.trace(lambda v: getattr(v[0], name)(*v[1], **v[2]), (array, *values), key=('method', name))
-  except oracle.OracleFailure as error:
-    return Unknown(f'.{name}: {error}', node.lineno)
-
-
-def _prepared(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Any:
-  """Returns arguments the oracle can take, or the Unknown among them."""
-  args = tuple(_argument(it, arg) for arg in args)
-  kwargs = {name: _argument(it, value) for name, value in kwargs.items()}
-  unknown = first_unknown((*args, *kwargs.values()))
-  if unknown is not None:
-    return unknown
-  return args, kwargs
-
-
-def _argument(it: Any, value: Value) -> Value:
-  if isinstance(value, (tuple, list)):
-    return like(value, [_argument(it, item) for item in value])
-  if isinstance(value, dict):
-    return {name: _argument(it, item) for name, item in value.items()}
-  if isinstance(value, VariableRef):
-    return value.value
-  if isinstance(value, Late):
-    return None if value.optional else Array(())
-  if isinstance(value, Alternatives):
-    return next((option for option in value.options if option is not None), None)
-  if isinstance(value, Repeated):
-    return Unknown('a list of unknown length')
-  if isinstance(value, (Closure, ClassRef, Instance, Bound)):
-    return Unknown('a local function given to a library function')
-  return as_size(it, value)
 
 
 # -- library functions ---------------------------------------------------------------------------
@@ -311,6 +277,8 @@ def _external(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Val
 def _linen(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
            partials: tuple[Any, ...], factory: str | None) -> Value:
   short = name.removeprefix('flax.linen.').split('.')[0]
+  if name.rsplit('.', 1)[-1] in ('remat', 'checkpoint') and args and isinstance(args[0], ClassRef):
+    return ClassRef(args[0].source, 'Checkpoint' + args[0].prefix)
   if short in _LIFTED:
     if frame.subject and it.recording:
       it.record.refusals.append((node.lineno, f'nn.{short} is not migrated yet'))
@@ -330,29 +298,3 @@ def _merge_param(args: tuple[Value, ...], node: ast.Call) -> Value:
   if late:
     return Late(late, ast.unparse(node))
   return values[-1] if values else Unknown('merge_param of nothing', node.lineno)
-
-
-def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
-  """Asks the oracle for the result of a function of JAX, NumPy, Flax or the standard library."""
-  if _static(args, kwargs) and name.startswith(('numpy.', 'math.', 'operator.')):
-    return builtin_calls.static_call(it, name, args, kwargs, node)
-  values = _prepared(it, args, kwargs)
-  if isinstance(values, Unknown):
-    return Unknown(values.reason if values.line else f'{name}: {values.reason}', values.line or node.lineno, values.soft)
-  if not contains(values, Array) and contains(values, Opaque) and not name.startswith(('jax.numpy.', 'jax.random', 'jax.lax')):
-    return Opaque(ast.unparse(node), 'callable' if 'initializers' in name else 'any')
-  try:
-    return oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), values, key=('function', name))
-  except oracle.OracleFailure as error:
-    if 'initializers' in name:
-      return Opaque(ast.unparse(node), 'callable')
-    return Unknown(f'{name}: {error}', node.lineno)
-  except TypeError as error:
-    return Unknown(f'{name}: {error}', node.lineno)
-
-
-def _static(args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:
-  return not contains((*args, *kwargs.values()), (Array, Unknown, Late))
-
-
-__all__ = ['arguments', 'attribute', 'call_closure', 'call_value', 'elements', 'evaluate_call']

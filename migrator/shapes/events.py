@@ -56,6 +56,7 @@ class Creation:
   value: Value = None
   source: Any = None
   visits: int = 1
+  prefix: str = ''
 
   @property
   def line(self) -> int:

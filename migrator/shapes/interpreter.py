@@ -37,6 +37,7 @@ class Interpreter:
     self.evidence = evidence
     self.recording = True
     self.steps = steps
+    self.divisions: dict[str, Any] = {}
     self.memory: dict[Any, Value] = {}
     self.active: list[str] = []
     self.module_values: dict[str, Value] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import oracle
 from .events import Creation, Use
+from .inner_layers import note_inner_uses
 from .joins import elements
 from .keys import NoKey, memory_key
 from .layers import layer_output, parameter_shape
@@ -17,7 +18,7 @@ _API = ('param', 'variable', 'make_rng', 'sow', 'perturb', 'is_initializing', 'i
 _REFUSED = {
     'is_initializing': 'self.is_initializing() has no meaning in NNX',
     'is_mutable_collection': 'self.is_mutable_collection() has no counterpart in NNX',
-    'has_variable': 'self.has_variable() tells initialisation apart from use, which NNX does not do',
+    'has_variable': 'self.has_variable() asks for a variable by a computed name',
     'get_variable': 'self.get_variable() reads another variable by name',
     'put_variable': 'self.put_variable() writes another variable by name',
     'variables': 'self.variables reads the whole variable tree',
@@ -101,6 +102,8 @@ def _layer_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[
   record = layer_for(owner.layer or '')
   if record is not None and record.star_argument:
     return _in_sequence(it, owner.fields.get(record.star_argument), args, kwargs, node, frame)
+  if record is not None and record.children:
+    note_inner_uses(it, owner, record, args, node, frame)
   from .expressions import as_size
   if args and isinstance(args[0], Unknown) and not args[0].soft:
     return args[0]
@@ -254,6 +257,10 @@ def module_api(it: Any, owner: Instance, name: str, args: tuple[Value, ...], kwa
       collection = args[0] if args else kwargs.get('col')
       report(it, 'sow', collection if isinstance(collection, str) else '', {}, node, frame)
     return False
+  if name == 'has_variable' and len(args) == 2 and all(isinstance(arg, str) for arg in args):
+    if frame.subject and it.recording:
+      report(it, 'has', args[0], {'name': args[1]}, node, frame)
+    return Opaque(ast.unparse(node), 'bool')
   if frame.subject and it.recording:
     it.record.refusals.append((node.lineno, _REFUSED.get(name, f'self.{name} is not migrated')))
   if name == 'is_initializing':

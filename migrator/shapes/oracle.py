@@ -16,9 +16,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .values import Array, Dim, External, Opaque, Partial, Value, like
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('JAX_TRACEBACK_FILTERING', 'off')  # refusals are frequent, and nobody reads their tracebacks
 
 _SMALL = ('head', 'group', 'kernel', 'patch', 'stride', 'dilation', 'num_', 'n_', 'factor', 'ratio', 'depth')
 _TRIES = 2
@@ -70,6 +73,22 @@ def same(left: Dim, right: Dim) -> bool | None:
   if is_symbolic(difference):
     return None
   return bool(difference == 0)
+
+
+def quotient(left: Dim, right: Dim) -> Dim:
+  """Returns `left // right`, with what both have in common cancelled."""
+  if not is_symbolic(left) and not is_symbolic(right):
+    return left // right
+  return (symbol('unit') * 0 + left) // right if not is_symbolic(left) else left // right
+
+
+@functools.cache
+def parsed(text: str) -> Dim | None:
+  """Returns the size with this text, or None."""
+  try:
+    return int(text) if text.isdigit() else _jax().export.symbolic_shape(text, scope=_scope())[0]
+  except Exception:
+    return None
 
 
 # -- names to objects ---------------------------------------------------------------------------
@@ -152,12 +171,13 @@ def _evaluate_text(text: str, attempt: int) -> int:
 # -- tracing ------------------------------------------------------------------------------------
 
 
-def trace(function: Callable[..., Any], values: Any, key: Any = None) -> Value:
+def trace(function: Callable[..., Any], values: Any, key: Any = None, examples: bool = True) -> Value:
   """Returns the abstract result of `function(values)`.
 
   function: takes a pytree shaped like `values` with arrays in place of `Array`.
   values: a pytree (tuples, lists, dicts) of `Array` and static values.
   key: identifies the function for reuse of earlier answers; None for no reuse.
+  examples: whether concrete sizes are tried where JAX cannot decide with symbols.
 
   Raises:
     OracleFailure: JAX refuses, with symbols and with concrete sizes.
@@ -165,10 +185,10 @@ def trace(function: Callable[..., Any], values: Any, key: Any = None) -> Value:
   if key is not None:
     text = (key, repr(values))
     if text not in _memory:
-      _memory[text] = _attempt(function, values)
+      _memory[text] = _attempt(function, values, examples)
     answer = _memory[text]
   else:
-    answer = _attempt(function, values)
+    answer = _attempt(function, values, examples)
   if isinstance(answer, OracleFailure):
     raise answer
   return answer
@@ -177,13 +197,15 @@ def trace(function: Callable[..., Any], values: Any, key: Any = None) -> Value:
 _memory: dict[Any, Any] = {}
 
 
-def _attempt(function: Callable[..., Any], values: Any) -> Any:
+def _attempt(function: Callable[..., Any], values: Any, examples: bool = True) -> Any:
   try:
     return _trace(function, values, lambda dim: dim)
   except Exception as error:  # any complaint of the traced function is an answer
     first = error
   try:
-    return _by_examples(function, values)
+    if examples:
+      return _by_examples(function, values)
+    raise OracleFailure
   except Exception:
     message = str(first).strip().splitlines() or [type(first).__name__]
     return OracleFailure(f'{type(first).__name__}: {message[0][:200]}')
@@ -277,7 +299,7 @@ def to_object(value: Value) -> Any:
     return [to_object(item) for item in value]
   if isinstance(value, dict):
     return {name: to_object(item) for name, item in value.items()}
-  if is_symbolic(value):
+  if is_symbolic(value) or isinstance(value, (type, np.dtype)) or type(value).__module__.startswith('numpy'):
     return value
   raise OracleFailure(f'no concrete object for {type(value).__name__}')
 

@@ -85,9 +85,13 @@ class External:
 
 @dataclasses.dataclass(eq=False)
 class ClassRef:
-  """A class of the repository (a `SourceClass`)."""
+  """A class of the repository (a `SourceClass`).
+
+  prefix: what lifted transforms put before its automatic names ('Checkpoint' for nn.remat).
+  """
 
   source: Any
+  prefix: str = ''
 
 
 @dataclasses.dataclass(eq=False)

@@ -1,18 +1,16 @@
-"""Lifted transforms: no rewrite yet, each with the NNX form to write by hand."""
+"""Lifted transforms: nn.remat of a class has a helper, the others are named with the NNX form to write by hand."""
 
 from __future__ import annotations
 
-from rewrites.record import Manual
+from rewrites.record import Functions, Helper, Manual
 
 _MODULE = 'NNX transforms functions that take the module'
 
-RECORD = Manual(
+_ROWS = Manual(
   {
     'flax.linen.scan': 'NNX scans a stacked module: stack with nnx.split_rngs and nnx.vmap, run nnx.scan',
     'flax.linen.vmap': f'{_MODULE}: stack it with nnx.split_rngs and nnx.vmap, run nnx.vmap',
     'flax.linen.jit': f'{_MODULE}: decorate the method, or a function of it, with nnx.jit',
-    'flax.linen.remat': f'{_MODULE}: decorate the method, or a function of it, with nnx.remat',
-    'flax.linen.checkpoint': f'{_MODULE}: decorate the method, or a function of it, with nnx.remat',
     'flax.linen.remat_scan': 'NNX has none: stack the layers with nnx.vmap and nest nnx.scan of nnx.remat',
     'flax.linen.map_variables': 'NNX has no map_variables: nnx.split, change the state, nnx.merge, call',
     'flax.linen.add_metadata_axis': 'nnx.vmap takes transform_metadata={nnx.PARTITION_NAME: name} for it',
@@ -34,3 +32,29 @@ RECORD = Manual(
     'flax.linen.override_named_call': 'NNX has no switch for scope names; remove the context',
   }
 )
+
+REMAT = Helper(
+  'remat',
+  '''\
+def remat(module_class, prevent_cse=True, static_argnums=(), policy=None):
+  """Returns a subclass whose `__call__` is rematerialised: activations are computed again in the backward pass.
+
+  Args:
+    module_class: the nnx.Module class.
+    prevent_cse, policy: as in `jax.checkpoint`.
+    static_argnums: positions of static arguments of `__call__`; 0 is the module itself.
+  """
+
+  class Remat(module_class):
+    __call__ = nnx.remat(
+        module_class.__call__, prevent_cse=prevent_cse, static_argnums=static_argnums, policy=policy)
+
+  Remat.__name__ = Remat.__qualname__ = f'Remat{module_class.__name__}'
+  return Remat
+''',
+  imports=('from flax import nnx',),
+)
+
+_REMAT_NAMES = ('flax.linen.remat', 'flax.linen.checkpoint', 'flax.linen.partitioning.remat')
+
+RECORDS = (_ROWS, Functions(names={}, helpers={name: REMAT for name in _REMAT_NAMES}))
