@@ -8,12 +8,25 @@ from typing import Any
 from . import oracle
 from .events import Creation, Recording
 from .fields import field_value
-from .hypotheses import Parameter, attempts, parameters
 from .frames import Budget, Frame
+from .hypotheses import Parameter, attempts, parameters
 from .interpreter import Interpreter
 from .symbols import SymbolTable
-from .values import (Alternatives, Array, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated, Unknown, Value,
-                     contains)
+from .values import (
+  Alternatives,
+  Array,
+  ClassRef,
+  Closure,
+  External,
+  Instance,
+  Late,
+  Opaque,
+  Partial,
+  Repeated,
+  Unknown,
+  Value,
+  contains,
+)
 
 _SKIPPED_METHODS = ('setup', '__post_init__', '__hash__', '__eq__', '__repr__', '__getattr__')
 

@@ -9,8 +9,20 @@ from .containers import Iterated, SymbolicRange, join_elements
 from .expressions import as_size, attribute, expression_symbol
 from .joins import elements
 from .symbols import SymbolInfo
-from .values import (Alternatives, Array, ClassRef, External, Instance, Late, Opaque, Repeated, Unknown, Value, contains,
-                     first_unknown)
+from .values import (
+  Alternatives,
+  Array,
+  ClassRef,
+  External,
+  Instance,
+  Late,
+  Opaque,
+  Repeated,
+  Unknown,
+  Value,
+  contains,
+  first_unknown,
+)
 
 
 def builtin(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
@@ -277,4 +289,4 @@ def _dict_method(it: Any, owner: dict[Any, Value], name: str, args: tuple[Value,
   return Unknown(f'dict.{name} is not followed', node.lineno)
 
 
-__all__ = ['builtin', 'container_method', 'elements', 'static_call', 'Alternatives']
+__all__ = ['Alternatives', 'builtin', 'container_method', 'elements', 'static_call']

@@ -10,8 +10,23 @@ from .expressions import evaluate
 from .joins import join
 from .library import array_method, library_call
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
-from .values import (Alternatives, Array, Bound, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated, Unknown,
-                     Value, VariableRef, contains, first_unknown, like)
+from .values import (
+  Alternatives,
+  Array,
+  Bound,
+  ClassRef,
+  Closure,
+  External,
+  Instance,
+  Late,
+  Opaque,
+  Partial,
+  Unknown,
+  Value,
+  VariableRef,
+  contains,
+  first_unknown,
+)
 
 _IDENTITY_TRANSFORMS = ('jax.jit', 'jax.checkpoint', 'jax.remat', 'functools.wraps', 'functools.cache', 'functools.lru_cache',
                         'jax.named_call')

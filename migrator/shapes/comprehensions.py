@@ -9,6 +9,7 @@ from .expressions import evaluate, handles
 from .loops import concrete_passes, loop_element, makes_modules
 from .values import Repeated, Value
 
+
 @handles(ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 def _comprehension(it: Any, node: Any, frame: Any) -> Value:
   saved, path = frame.env, frame.path

@@ -12,8 +12,22 @@ from . import oracle
 from .frames import Frame
 from .joins import elements, join
 from .symbols import SymbolInfo
-from .values import (Alternatives, Array, Bound, ClassRef, Closure, External, Instance, Late, Opaque, Partial, Repeated,
-                     Unknown, Value, VariableRef)
+from .values import (
+  Alternatives,
+  Array,
+  Bound,
+  ClassRef,
+  Closure,
+  External,
+  Instance,
+  Late,
+  Opaque,
+  Partial,
+  Repeated,
+  Unknown,
+  Value,
+  VariableRef,
+)
 
 _HANDLERS: dict[type, Callable[..., Value]] = {}
 

@@ -53,11 +53,22 @@ def _parameter(node: ast.FunctionDef, argument: ast.arg, default: ast.expr | Non
   is_none = isinstance(default, ast.Constant) and default.value is None
   if _is_flag(node, name, annotation, default):
     return Parameter(name, 'flag', optional=is_none)
+  if _is_key(node, name):
+    return Parameter(name, 'array', 0, 'key')
   dtype = 'int32' if _INTEGERS.search(name) else 'float32'
   rank = _rank(node, name, annotation)
   if is_none:
     return Parameter(name, 'optional', rank, dtype, True)
   return Parameter(name, 'array', rank, dtype)
+
+
+def _is_key(node: ast.FunctionDef, name: str) -> bool:
+  """A parameter that is the first argument of a function of jax.random is a random key."""
+  for child in ast.walk(node):
+    if isinstance(child, ast.Call) and child.args and isinstance(child.args[0], ast.Name) and child.args[0].id == name:
+      if re.fullmatch(r'(jax\.)?(random|jr)\.(?!PRNGKey|key)\w+', ast.unparse(child.func)):
+        return True
+  return False
 
 
 def _is_flag(node: ast.FunctionDef, name: str, annotation: str, default: ast.expr | None) -> bool:
@@ -103,7 +114,7 @@ def attempts(it: Any, method: str, listed: list[Parameter], evidence: list[dict[
   """Yields argument values to try, the most trustworthy first."""
   for call in evidence[:3]:
     yield from_evidence(it, method, listed, call)
-  arrays = [parameter for parameter in listed if parameter.role == 'array']
+  arrays = [parameter for parameter in listed if parameter.role == 'array' and parameter.dtype != 'key']
   ranks: tuple[int, ...] = _RANKS
   if arrays and all(parameter.rank for parameter in arrays):
     ranks = (arrays[0].rank or 3,)
@@ -117,6 +128,8 @@ def _guess(it: Any, method: str, parameter: Parameter, rank: int, arrays: list[P
     return Late(frozenset({parameter.name}), parameter.name, parameter.optional)
   if parameter.role == 'optional':
     return Unknown(f'argument {parameter.name} may be absent', 0, soft=True)
+  if parameter.dtype == 'key':
+    return Array((), 'key')
   rank = parameter.rank or (min(rank, 2) if parameter.dtype == 'int32' else rank)
   first = arrays[0]
   dims = []

@@ -4,8 +4,19 @@ from __future__ import annotations
 from typing import Any
 
 from . import oracle
-from .values import (Alternatives, Array, Bound, ClassRef, Closure, Instance, Partial, Repeated, Unknown, Value,
-                     VariableRef)
+from .values import (
+  Alternatives,
+  Array,
+  Bound,
+  ClassRef,
+  Closure,
+  Instance,
+  Partial,
+  Repeated,
+  Unknown,
+  Value,
+  VariableRef,
+)
 
 
 class NoKey(Exception):

@@ -10,7 +10,19 @@ from .inner_layers import note_inner_uses
 from .joins import elements
 from .keys import NoKey, memory_key
 from .layers import layer_output, parameter_shape
-from .values import (Array, Bound, Closure, External, Instance, Late, Opaque, Repeated, Unknown, Value, VariableRef, contains)
+from .values import (
+  Array,
+  Bound,
+  Closure,
+  External,
+  Instance,
+  Late,
+  Opaque,
+  Repeated,
+  Unknown,
+  Value,
+  VariableRef,
+)
 
 _API = ('param', 'variable', 'make_rng', 'sow', 'perturb', 'is_initializing', 'is_mutable_collection', 'has_variable',
         'get_variable', 'put_variable', 'has_rng', 'clone', 'copy', 'bind', 'unbind', 'init', 'apply', 'variables', 'scope',
@@ -265,6 +277,8 @@ def module_api(it: Any, owner: Instance, name: str, args: tuple[Value, ...], kwa
     it.record.refusals.append((node.lineno, _REFUSED.get(name, f'self.{name} is not migrated')))
   if name == 'is_initializing':
     return False
+  if name in ('is_mutable_collection', 'has_variable', 'has_rng'):
+    return Opaque(ast.unparse(node), 'bool')
   return Unknown(_REFUSED.get(name, f'self.{name} is not followed'), node.lineno)
 
 

@@ -40,6 +40,8 @@ def binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) -> Valu
     return _array_binary(it, op, left, right, node)
   if isinstance(left, Late) or isinstance(right, Late):
     return late_of((left, right), node)
+  if op is ast.Mult and (repeated := _repeated(it, left, right)) is not None:
+    return repeated
   if isinstance(left, (Opaque,)) or isinstance(right, Opaque):
     return _opaque_binary(it, op, left, right, node)
   if isinstance(left, (list, tuple, Repeated)) and isinstance(right, (list, tuple, Repeated)) and op is ast.Add:
@@ -117,6 +119,18 @@ def _opaque_binary(it: Any, op: type, left: Value, right: Value, node: ast.expr)
     return Opaque(ast.unparse(node), 'sequence', element='int')
   kind = 'str' if isinstance(left, str) or isinstance(right, str) else 'float'
   return Opaque(ast.unparse(node), kind)
+
+
+def _repeated(it: Any, left: Value, right: Value) -> Value:
+  """`(x,) * n` for a length that is not known: a list whose elements all look alike."""
+  if isinstance(right, (list, tuple)):
+    left, right = right, left
+  if not isinstance(left, (list, tuple)) or not left or isinstance(right, int) or not oracle.is_symbolic(as_size(it, right)):
+    return None
+  element = left[0]
+  for item in left[1:]:
+    element = join(element, item, None, it.table, 'element')
+  return Repeated(element, None, tuple(left))
 
 
 def _may_be_int(value: Value) -> bool:

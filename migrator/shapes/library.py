@@ -1,0 +1,99 @@
+"""Calls of library functions and of methods of arrays: JAX itself gives the result."""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from . import builtin_calls, oracle
+from .expressions import as_size
+from .reshaping import reshaped
+from .values import (
+  Alternatives,
+  Array,
+  Bound,
+  ClassRef,
+  Closure,
+  Instance,
+  Late,
+  Opaque,
+  Repeated,
+  Unknown,
+  Value,
+  VariableRef,
+  contains,
+  first_unknown,
+  like,
+)
+
+# Arguments that change numbers or dtypes, never shapes; JAX wants their concrete value.
+_SHAPELESS = ('precision', 'preferred_element_type', 'dtype', 'out_sharding', 'broadcast_dropout')
+
+
+def array_method(it: Any, array: Array, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+  values = _prepared(it, args, kwargs)
+  if isinstance(values, Unknown):
+    return values
+  if name == 'reshape':
+    return reshaped(it, array, values[0], node)
+  try:
+    return oracle.trace(lambda v: getattr(v[0], name)(*v[1], **v[2]), (array, *values), key=('method', name))
+  except oracle.OracleFailure as error:
+    return Unknown(f'.{name}: {error}', node.lineno)
+
+
+def _prepared(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Any:
+  """Returns arguments the oracle can take, or the Unknown among them."""
+  args = tuple(_argument(it, arg) for arg in args)
+  kwargs = {name: value for name, value in kwargs.items() if not (name in _SHAPELESS and contains(value, Opaque))}
+  kwargs = {name: _argument(it, value) for name, value in kwargs.items()}
+  unknown = first_unknown((*args, *kwargs.values()))
+  if unknown is not None:
+    return unknown
+  return args, kwargs
+
+
+def _argument(it: Any, value: Value) -> Value:
+  if isinstance(value, (tuple, list)):
+    return like(value, [_argument(it, item) for item in value])
+  if isinstance(value, dict):
+    return {name: _argument(it, item) for name, item in value.items()}
+  if isinstance(value, VariableRef):
+    return value.value
+  if isinstance(value, Late):
+    return None if value.optional else Array(())
+  if isinstance(value, Alternatives):
+    return next((option for option in value.options if option is not None), None)
+  if isinstance(value, Repeated):
+    return Unknown('a list of unknown length')
+  if isinstance(value, (Closure, ClassRef, Instance, Bound)):
+    return Unknown('a local function given to a library function')
+  return as_size(it, value)
+
+
+def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+  """Asks the oracle for the result of a function of JAX, NumPy, Flax or the standard library."""
+  if _static(args, kwargs) and name.startswith(('numpy.', 'math.', 'operator.')):
+    found = builtin_calls.static_call(it, name, args, kwargs, node)
+    if not isinstance(found, (Unknown, Opaque)) or not name.startswith('numpy.'):
+      return found
+    name = f'jax.{name}' if hasattr(oracle.find('jax.numpy'), name.removeprefix('numpy.')) else name
+  values = _prepared(it, args, kwargs)
+  if isinstance(values, Unknown):
+    return Unknown(values.reason if values.line else f'{name}: {values.reason}', values.line or node.lineno, values.soft)
+  if name in ('jax.numpy.reshape', 'jax.lax.reshape') and values[0] and isinstance(values[0][0], Array):
+    shape = (*values[0][1:], *(value for key, value in values[1].items() if key in ('shape', 'newshape', 'new_sizes')))
+    return reshaped(it, values[0][0], shape, node)
+  if not contains(values, Array) and contains(values, Opaque) and not name.startswith(('jax.numpy.', 'jax.random', 'jax.lax')):
+    return Opaque(ast.unparse(node), 'callable' if 'initializers' in name else 'any')
+  try:
+    return oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), values, key=('function', name))
+  except oracle.OracleFailure as error:
+    if 'initializers' in name:
+      return Opaque(ast.unparse(node), 'callable')
+    return Unknown(f'{name}: {error}', node.lineno)
+  except TypeError as error:
+    return Unknown(f'{name}: {error}', node.lineno)
+
+
+def _static(args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:
+  return not contains((*args, *kwargs.values()), (Array, Unknown, Late))
