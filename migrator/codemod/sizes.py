@@ -142,6 +142,8 @@ class SizeWriter:
   def _local(self, name: str, source: str, names: dict[str, Any], loops: tuple[ast.AST, ...], loop: ast.AST | None) -> str:
     if loop is not None and loop not in loops:
       raise NotStatic(f'the size {source} is only known inside a loop')
+    if not source.isidentifier():
+      source = next((variable for variable, value in names.items() if str(value) == name), source)
     if source.isidentifier():
       value = names.get(source)
       if value is None and loop is None or value is not None and str(value) != name and getattr(value, 'source', '') != source:

@@ -47,6 +47,10 @@ class StaticWriter:
   def expression(self, text: str) -> str:
     """As `text`, for an expression given as source text whose values were not recorded."""
     node = ast.parse(text, mode='eval').body
+    written = ast.unparse(node)
+    for child in ast.walk(self.method):
+      if isinstance(child, ast.expr) and type(child) is type(node) and ast.unparse(child) == written:
+        return self.text(child)
     source, self.source = self.source, SourceText(text)
     try:
       return self.text(node)
