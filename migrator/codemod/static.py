@@ -142,6 +142,8 @@ class StaticWriter:
 
   def _measured(self, node: ast.expr, edits: Edits) -> bool:
     value = self.value(node)
+    if oracle.is_dim(value) and self._names_itself(node, value):
+      return False
     if oracle.is_dim(value):
       edits.replace(node, self._size(value))
       return True
@@ -154,6 +156,12 @@ class StaticWriter:
     if isinstance(value, Array):
       raise NotStatic(f'{ast.unparse(node)} is an array')
     return False
+
+  def _names_itself(self, node: ast.expr, dim: Any) -> bool:
+    """Tells whether a size is a symbol for this very expression: then the expression is written, part by part."""
+    assert self.sizes is not None
+    info = self.sizes.table.info(str(dim)) if oracle.is_symbolic(dim) else None
+    return info is not None and info.kind == 'local' and not info.source.isidentifier() and info.source == ast.unparse(node)
 
   def _size(self, dim: Any) -> str:
     assert self.sizes is not None
