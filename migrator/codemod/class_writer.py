@@ -11,6 +11,7 @@ from migrator.manifest import SizeArgument
 from migrator.shapes.values import Array, Instance, Partial, contains
 
 from . import layer_call
+from .bridge import linen_member
 from .call_writer import CallWriter
 from .init_writer import InitWriter, Line
 from .layer_call import Refused
@@ -197,6 +198,9 @@ class ClassWriter:
     size_text = lambda dim: sizes.parameter(dim, names, (*loops, *within))
     if member.record is not None:
       return self._layer(member, writer, size_text)
+    if member.stays is not None:
+      self.needs_rngs = True
+      return linen_member.write(member, member.stays, self.plans, self.names.project, writer.text, size_text, self.names.spell)
     return self._class(member, writer, size_text)
 
   def _head(self, member: Member, writer: StaticWriter) -> str:

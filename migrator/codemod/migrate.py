@@ -77,7 +77,16 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
         failed[problem.name] = problem.reason
         news = True
     if not news:
+      _without_users(plans)
       return plans
+
+
+def _without_users(plans: dict[str, ClassPlan]) -> None:
+  """A class that stays Linen is bridged if an NNX class makes it, else it is left."""
+  reached = {member.stays.name for plan in plans.values() if plan.native for member in plan.members if member.stays is not None}
+  for plan in plans.values():
+    if not plan.native:
+      plan.outcome = 'bridged' if plan.name in reached else 'left'
 
 
 def _bases_first(project: Any, order: list[str]) -> list[str]:

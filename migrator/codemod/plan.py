@@ -20,6 +20,7 @@ class Member:
   on_call: NNX call arguments that move from the constructor to every call, by name, with the expression
     and whether it stands in this class.
   threaded: call arguments of the child that this class passes on.
+  stays: the class, if it stays Linen and is reached through nnx.bridge.
   lazy: a variable that is made by the first call that needs it, since its first value depends on the call or the
     class asks whether it exists.
   """
@@ -40,6 +41,7 @@ class Member:
   lazy: bool = False
   linen: tuple[str, ...] | None = None
   auto: str | None = None
+  stays: ClassPlan | None = None
 
 
 @dataclasses.dataclass(eq=False)

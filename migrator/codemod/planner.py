@@ -8,6 +8,7 @@ from typing import Any
 from migrator.shapes.values import Instance, Late, Opaque, Partial, contains
 from rewrites.registry import layer_for, manual_reason
 
+from .bridge.linen_member import check as check_bridged
 from .layer_call import Refused
 from .loops import key_of, loops_of, resolved_name
 from .naming import Namer, automatic, explicit_name, from_template, identifier, snake
@@ -155,7 +156,8 @@ def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> M
     if member.child is None:
       raise Refused(f'{creation.target} is made before its own plan is known (line {creation.line})')
     if not member.child.native:
-      raise Refused(f'{creation.target} stays Linen (line {creation.line})')
+      member.child, member.stays = None, member.child
+      check_bridged(member, member.stays)
   elif not isinstance(creation.arguments.get('name'), str) and from_template(member.name_node) is None:
     raise Refused(f'a variable with a computed name (line {creation.line})')
   return member
@@ -178,7 +180,7 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents:
       member.inside = members[id(parent)]
       member.slot = _slot(parent, node, members[id(parent)])
       return
-    if isinstance(parent, _CONTAINERS) and not isinstance(parent, ast.Tuple) and not called:
+    if isinstance(parent, _CONTAINERS) and not called and (not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents)):
       member.container = parent
     if isinstance(parent, ast.Call) and node is parent.func or isinstance(parent, (ast.BinOp, ast.Attribute)):
       member.container, called = None, True
@@ -190,6 +192,12 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents:
   if member.listed:
     member.key = key_of(member.name_node, member.creation.path)
     member.key_is_text = _is_text(member)
+
+
+def _kept_tuple(node: ast.Tuple, parents: dict[int, ast.AST]) -> bool:
+  """Tells whether a tuple is stored as an attribute: `self.pair = (a, b)`, not `self.a, self.b = a, b`."""
+  statement = parents.get(id(node))
+  return isinstance(statement, ast.Assign) and statement.value is node and isinstance(statement.targets[0], ast.Attribute)
 
 
 def _is_text(member: Member) -> bool:

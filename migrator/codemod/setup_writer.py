@@ -28,6 +28,7 @@ class SetupWriter:
     self.sizes = sizes
     self.source = owner.source
     self.edits = Edits(owner.source)
+    self.followed: set[str] = set()
     self.dropped: set[int] = set()
     self.params = {member.attribute for member in owner.plan.members
                    if member.from_setup and member.creation.kind == 'param' and member.container is None}
@@ -39,9 +40,8 @@ class SetupWriter:
       Refused, NotStatic: a statement depends on what is only known at the call.
     """
     self._rewrite()
-    loops = {id(node) for node in ast.walk(self.method)}
-    for item in self.sizes.carried.values():
-      if id(item.loop) not in loops:
+    for name, item in self.sizes.carried.items():
+      if name not in self.followed:
         raise Refused(f'the size {item.name} comes out of a loop of another method, which may not run')
     body = self._without_docstring()
     if not body:
@@ -97,8 +97,9 @@ class SetupWriter:
 
   def _carried(self, node: ast.For) -> None:
     used = [item for item in self.sizes.carried.values()]
-    if used and not getattr(self, 'placed', False):
-      self.placed = True
+    used = [item for item in used if item.symbol not in self.followed]
+    if used:
+      self.followed |= {item.symbol for item in used}
       entries = [f'{item.name} = {self.sizes.text(item.entry)}' for item in used]
       updates = [f'{item.name} = {self.sizes.text(item.update, {}, _loops_of(item.update, self.sizes, node))}' for item in used]
       indent, inner = self.source.indent(node), self.source.indent(node.body[0])
@@ -124,7 +125,7 @@ class SetupWriter:
       self._as_loop(node, fresh, text)
       return
     if kind is not None:
-      text = f'{kind}({text})'
+      text = f'{kind}({_as_list(node.value, text)})'
     self.edits.replace(node.value, text)
 
   def _is_variable(self, node: ast.expr) -> bool:
@@ -161,6 +162,7 @@ class SetupWriter:
     generator = comprehension.generators[0]
     if len(comprehension.generators) != 1 or generator.ifs:
       raise Refused(f'the sizes of the list in line {node.lineno} follow each other in a way that is not understood')
+    self.followed |= {item.symbol for item in carried}
     target = self.source.node(node.targets[0])
     indent = self.source.indent(node)
     unit = self.owner.unit
@@ -224,6 +226,16 @@ def _container_kind(value: Any) -> str | None:
   if isinstance(value, (list, tuple, Repeated)) and any(_holds(item) for item in elements(value)):
     return 'nnx.List'
   return None
+
+
+def _as_list(node: ast.expr, text: str) -> str:
+  """`tuple(x for x in y)` and `(x, y)` as the list that nnx.List is given."""
+  if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ('tuple', 'list') \
+      and len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp):
+    return f'[{text[len(node.func.id) + 1:-1]}]'
+  if isinstance(node, ast.Tuple) and text.startswith('('):
+    return f'[{text[1:-1].rstrip().rstrip(",")}]'
+  return text
 
 
 def _holds(value: Any) -> bool:

@@ -61,6 +61,7 @@ class SizeWriter:
     self.carried: dict[str, Carried] = {}
     self.locals: dict[str, None] = {}
     self.aliases: dict[str, str] = {}
+    self.renamed: dict[int, str] = {}
 
   def text(self, dim: Any, names: dict[str, Any] | None = None, loops: tuple[ast.AST, ...] = ()) -> str:
     """Returns source text for a size.
@@ -141,7 +142,7 @@ class SizeWriter:
 
   def _local(self, name: str, source: str, names: dict[str, Any], loops: tuple[ast.AST, ...], loop: ast.AST | None) -> str:
     if loop is not None and loop not in loops:
-      raise NotStatic(f'the size {source} is only known inside a loop')
+      return self._in_step(source, loop, loops)
     if not source.isidentifier():
       source = next((variable for variable, value in names.items() if str(value) == name), source)
     if source.isidentifier():
@@ -151,6 +152,20 @@ class SizeWriter:
       self.locals[source] = None
       return source
     return _grouped(self.expression_text(source))
+
+  def _in_step(self, source: str, loop: ast.AST, loops: tuple[ast.AST, ...]) -> str:
+    """A loop variable of another list, in a list built over the same values: its own variable is the same."""
+    clause = _clause(loop)
+    for other in reversed(loops):
+      found = _clause(other)
+      if clause is None or found is None or ast.unparse(clause.iter) != ast.unparse(found.iter):
+        continue
+      if isinstance(clause.target, ast.Name) and isinstance(found.target, ast.Name) and clause.target.id == source:
+        if found.target.id != '_':
+          return found.target.id
+        self.renamed[id(found.target)] = source
+        return source
+    raise NotStatic(f'the size {source} is only known inside a loop')
 
   def _either(self, info: Any, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
     then, orelse = self.text(info.then, names, loops), self.text(info.orelse, names, loops)
@@ -164,6 +179,14 @@ class SizeWriter:
     if name not in self.carried:
       self.carried[name] = Carried(name, info.source, info.entry, info.update, info.loop)
     return self.carried[name].name
+
+
+def _clause(loop: ast.AST) -> Any:
+  """Returns what holds `target` and `iter` of a loop or a comprehension of one clause."""
+  if isinstance(loop, ast.For):
+    return loop
+  generators = getattr(loop, 'generators', [])
+  return generators[0] if len(generators) == 1 and not generators[0].ifs else None
 
 
 def _grouped(text: str) -> str:

@@ -72,6 +72,9 @@ class StaticWriter:
 
   def _replaced(self, node: ast.expr, edits: Edits, hidden: set[str]) -> bool:
     """Handles nodes that are written otherwise, or that end the walk; returns True if done."""
+    if self.sizes is not None and id(node) in self.sizes.renamed:
+      edits.replace(node, self.sizes.renamed[id(node)])
+      return True
     made = self.created(node)
     if made is not None:
       edits.replace(node, made)

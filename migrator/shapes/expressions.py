@@ -149,6 +149,8 @@ def attribute(it: Any, owner: Value, name: str, node: ast.AST, frame: Any) -> Va
     return Late(owner.names, f'{owner.text}.{name}')
   if isinstance(owner, Partial) and name in ('func', 'args', 'keywords'):
     return {'func': owner.function, 'args': owner.args, 'keywords': owner.kwargs}[name]
+  if type(owner).__name__ in ('finfo', 'iinfo'):
+    return Opaque(ast.unparse(node) if isinstance(node, ast.expr) else name, 'float')
   return Bound(owner, name)
 
 

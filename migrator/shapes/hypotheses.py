@@ -44,6 +44,9 @@ def parameters(node: ast.FunctionDef, skip_first: bool = True) -> list[Parameter
   result = []
   for argument in (*positional, *arguments.kwonlyargs):
     result.append(_parameter(node, argument, defaults.get(argument.arg)))
+  if result and result[0].role == 'optional':
+    # A first argument that may be None by its default is the input all the same.
+    result[0] = dataclasses.replace(result[0], role='array', optional=False)
   return result
 
 
@@ -130,7 +133,7 @@ def _guess(it: Any, method: str, parameter: Parameter, rank: int, arrays: list[P
     return Unknown(f'argument {parameter.name} may be absent', 0, soft=True)
   if parameter.dtype == 'key':
     return Array((), 'key')
-  rank = parameter.rank or (min(rank, 2) if parameter.dtype == 'int32' else rank)
+  rank = parameter.rank or (min(rank, 2) if parameter.dtype == 'int32' or 'mask' in parameter.name else rank)
   first = arrays[0]
   dims = []
   for axis in range(rank):

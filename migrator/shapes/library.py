@@ -77,6 +77,10 @@ def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, 
     if not isinstance(found, (Unknown, Opaque)) or not name.startswith('numpy.'):
       return found
     name = f'jax.{name}' if hasattr(oracle.find('jax.numpy'), name.removeprefix('numpy.')) else name
+  if name.startswith('flax.linen.'):
+    # Flags of Linen functions decide which way they go; an array in their place cannot.
+    args = tuple(True if isinstance(arg, Late) and not arg.optional else arg for arg in args)
+    kwargs = {key: True if isinstance(value, Late) and not value.optional else value for key, value in kwargs.items()}
   values = _prepared(it, args, kwargs)
   if isinstance(values, Unknown):
     return Unknown(values.reason if values.line else f'{name}: {values.reason}', values.line or node.lineno, values.soft)

@@ -110,6 +110,8 @@ def call_instance(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dic
 
 def _layer_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
                 method: str) -> Value:
+  if args and isinstance(args[0], Unknown):
+    return args[0]
   from rewrites.registry import layer_for
   record = layer_for(owner.layer or '')
   if record is not None and record.star_argument:
