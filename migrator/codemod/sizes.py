@@ -35,12 +35,17 @@ class Carried:
   loop: ast.AST
 
 
-PLACEHOLDER = re.compile('\u27e6(\\w+):(\\w+):(-?\\d+):(\\d+)\u27e7')
+PLACEHOLDER = re.compile('\u27e6(\\w+):(\\w+):(-?\\d+|all|leading):(\\d+)\u27e7')
 
 
 def placeholder(axis: InputAxis) -> str:
   """The size of an input axis is written as a placeholder until the form of the size argument is decided."""
   return f'\u27e6{axis.method}:{axis.argument}:{axis.axis}:{axis.rank}\u27e7'
+
+
+def placeholder_part(axis: InputAxis, part: str) -> str:
+  """As `placeholder`, for all axes of the input ('all') or all but the last ('leading'); the axis must be asked for."""
+  return f'\u27e6{axis.method}:{axis.argument}:{part}:{axis.rank}\u27e7'
 
 
 class SizeWriter:
