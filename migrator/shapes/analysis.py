@@ -133,6 +133,10 @@ def _mentioned(project: Any, source: Any, short: dict[str, list[str]]) -> set[st
     if text in short:
       same_module = [name for name in short[text] if name.split(':')[0] == source.module.name]
       found.update(same_module or short[text])
+    elif text is not None and isinstance(getattr(node, 'ctx', None), ast.Load) and text[:1].isupper():
+      resolved = project.resolve_node(source.module, node)  # an alias: `from .blocks import Residual as Block`
+      if resolved in project.classes and project.classes[resolved].is_linen:
+        found.add(resolved)
   return found
 
 
