@@ -17,6 +17,7 @@ from .init_writer import InitWriter, Line
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .plan import ClassPlan, Member, variable_class
+from .shape_text import shape_text
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
 from .static import StaticWriter
 from .text import Edits, SourceText, wrapped_call
@@ -200,7 +201,8 @@ class ClassWriter:
       return self._layer(member, writer, size_text)
     if member.stays is not None:
       self.needs_rngs = True
-      return linen_member.write(member, member.stays, self.plans, self.names.project, writer.text, size_text, self.names.spell)
+      return linen_member.write(member, member.stays, self.plans, self.names.project, writer.text,
+                                lambda shape: shape_text(shape, sizes, size_text), self.names.spell)
     return self._class(member, writer, size_text)
 
   def _head(self, member: Member, writer: StaticWriter) -> str:
@@ -299,7 +301,7 @@ class ClassWriter:
     shape = found[0]
     if size.axis is not None:
       return str(size_text(shape[size.axis]))
-    return '(' + ', '.join(size_text(dim) for dim in shape) + (',)' if len(shape) == 1 else ')')
+    return shape_text(shape, self._tools(member.creation.inside)[1], size_text)
 
   def _partial(self, node: ast.Call, value: Partial, method: ast.FunctionDef) -> str:
     """`partial(nn.Conv, use_bias=False)` with NNX names, without flags of the call."""
@@ -464,7 +466,8 @@ class ClassWriter:
   def _decide(self, text: str) -> str:
     def put(match: re.Match[str]) -> str:
       name, whole = self.size_names[(match.group(1), match.group(2))]
-      return f'{name}[{match.group(3)}]' if whole else name
+      part = {'all': '', 'leading': '[:-1]'}.get(match.group(3), f'[{match.group(3)}]')
+      return f'{name}{part}' if whole else name
     return PLACEHOLDER.sub(put, text)
 
   def _assemble(self, body: list[str]) -> str:
