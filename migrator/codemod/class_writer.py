@@ -13,6 +13,7 @@ from migrator.shapes.values import Array, Instance, Partial, contains
 from . import layer_call
 from .bridge import linen_member
 from .call_writer import CallWriter
+from .comments import restored
 from .init_writer import InitWriter, Line
 from .layer_call import Refused
 from .linen_names import LinenNames
@@ -60,7 +61,8 @@ class ClassWriter:
     self._bases()
     self._rest_of_class()
     self._size_arguments()
-    self.plan.text = self._decide(self._assemble(body))
+    text = self._decide(self._assemble(body))
+    self.plan.text = restored(self.source, self.plan.source.node, text, self.plan.members)
     self.plan.helpers.update(self.names.helpers)
     self.plan.imports |= self.names.imports | {('flax', 'nnx')}
     if self.plan.helpers:
@@ -428,11 +430,22 @@ class ClassWriter:
           parts.append(statement.returns)
         for part in parts:
           self.call._names(part)
+      elif isinstance(statement, ast.ClassDef) and self._nested(statement):
+        continue
       elif not self._is_field(statement):
         self.call._names(statement)
     if self.names.left:
       line, name = self.names.left[0]
       raise Refused(f'{name.replace("flax.linen", "nn")}: {self.names.reason(name)} (line {line})')
+
+  def _nested(self, node: ast.ClassDef) -> bool:
+    """Puts a nested class that has its own plan in its place."""
+    plan = self.plans.get(f'{self.plan.name}.{node.name}')
+    if plan is not None and plan.native:
+      self.edits.replace_range(self.source.start(node), self.source.line_end(self.source.end(node)), plan.text)
+      self.plan.helpers.update(plan.helpers)
+      self.plan.imports |= plan.imports
+    return plan is not None
 
   def _is_field(self, statement: ast.stmt) -> bool:
     return isinstance(statement, ast.AnnAssign) and any(field.node is statement for field in self.plan.source.own_fields.values())
@@ -506,14 +519,10 @@ class ClassWriter:
     return ranges
 
   def _place(self, node: ast.ClassDef, removed: list[tuple[int, int]]) -> int:
-    """Returns where the constructor goes: at the first field, before the first method, or after the docstring."""
-    fields = [statement for statement in node.body if self._is_field(statement)]
-    if fields:
-      last = fields[-1]
-      return self.source.line_end(self.source.end(last))
+    """Returns where the constructor goes: before the first method, or at the end."""
     for statement in node.body:
-      if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-        return self.source.leading_comments(statement, 0)
+      if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return self.source.leading_comments(statement, self.source.line_end(self.source.own_start(node)))
     return self.source.line_end(self.source.end(node.body[-1]))
 
   def _init_text(self, body: list[str], indent: str) -> str:

@@ -97,6 +97,9 @@ def _bases_first(project: Any, order: list[str]) -> list[str]:
       return
     for base in reversed(project.classes[name].mro[1:]):
       place(base.name)
+    for other in order:
+      if other.startswith(f'{name}.'):
+        place(other)  # a nested class is written into the one around it
     placed.append(name)
 
   for name in order:

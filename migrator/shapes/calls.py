@@ -129,14 +129,16 @@ def _class(it: Any, function: ClassRef, args: tuple[Value, ...], kwargs: dict[st
   if '**' in kwargs and it.recording and frame.subject:
     it.record.notes.append((node.lineno, f'{source.node.name}(**...) was taken to give no argument that changes sizes'))
   fields = bind_fields(it, source, args, kwargs, node)
-  made = create(it, 'class', source.name, fields, node, frame, partials, factory or _factory(node), source)
+  made = create(it, 'class', source.name, fields, node, frame, partials, factory or _factory(node, source.name), source)
   if made.creation is not None:
     made.creation.prefix = function.prefix
   return made
 
 
-def _factory(node: ast.Call) -> str | None:
-  """Returns how the class is reached if not by its plain name."""
+def _factory(node: ast.Call, made: str = '') -> str | None:
+  """Returns how the class is reached if not by its plain name; a nested class has one."""
+  if isinstance(node.func, ast.Attribute) and made.endswith(f'.{node.func.attr}'):
+    return None
   if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id == 'self':
     return f'field:{node.func.attr}'
   return None

@@ -102,6 +102,10 @@ def subscript(it: Any, owner: Value, index: Value, node: ast.Subscript) -> Value
   if isinstance(owner, Array):
     return _array_item(owner, index, node)
   if isinstance(owner, Alternatives):
+    # An option that is too short is not the one at hand where the item is asked for.
+    fitting = tuple(option for option in owner.options
+                    if not (isinstance(option, (tuple, list)) and isinstance(index, int) and not -len(option) <= index < len(option)))
+    owner = Alternatives(fitting) if fitting else owner
     return any_of(it, owner, lambda option: subscript(it, option, index, node))
   if isinstance(owner, Repeated):
     return owner if isinstance(index, slice) else owner.element

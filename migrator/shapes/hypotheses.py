@@ -124,6 +124,10 @@ def attempts(it: Any, method: str, listed: list[Parameter], evidence: list[dict[
   shared = (False, True) if len(arrays) > 1 else (False,)
   for rank, same in itertools.product(ranks, shared):
     yield {parameter.name: _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
+    if any('mask' in parameter.name for parameter in arrays[1:]):
+      yield {parameter.name: Unknown(f'argument {parameter.name} may be None', 0, soft=True)
+             if parameter.role == 'array' and 'mask' in parameter.name and parameter is not arrays[0]
+             else _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
 
 
 def _guess(it: Any, method: str, parameter: Parameter, rank: int, arrays: list[Parameter], same: bool) -> Value:

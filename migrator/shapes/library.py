@@ -94,9 +94,37 @@ def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, 
   except oracle.OracleFailure as error:
     if 'initializers' in name:
       return Opaque(ast.unparse(node), 'callable')
+    if 'broadcast' in str(error):
+      fitted = _broadcast(it, name, values, node.lineno)
+      if fitted is not None:
+        return fitted
     return Unknown(f'{name}: {error}', node.lineno)
   except TypeError as error:
     return Unknown(f'{name}: {error}', node.lineno)
+
+
+def _broadcast(it: Any, name: str, values: Any, line: int) -> Value | None:
+  """Asks again with one operand of size 1 everywhere, which fits any other.
+
+  Operands that are broadcast against each other have equal sizes wherever the original program runs, so the
+  sizes of the others are those of the result.
+  """
+  args, kwargs = values
+  places: list[Any] = [*reversed(list(kwargs)), *reversed(range(len(args)))]
+  for place in places:
+    operand = kwargs[place] if isinstance(place, str) else args[place]
+    if not isinstance(operand, Array) or not operand.shape:
+      continue
+    unit = Array((1,) * len(operand.shape), operand.dtype)
+    changed = (args, {**kwargs, place: unit}) if isinstance(place, str) else ((*args[:place], unit, *args[place + 1:]), kwargs)
+    try:
+      result = oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), changed, key=('function', name))
+    except oracle.OracleFailure:
+      continue
+    if it.recording:
+      it.record.notes.append((line, f'the operands of {name} are broadcast, so their sizes were taken as equal'))
+    return result
+  return None
 
 
 def _static(args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:

@@ -13,6 +13,7 @@ from .layers import layer_output, parameter_shape
 from .values import (
   Array,
   Bound,
+  ClassRef,
   Closure,
   External,
   Instance,
@@ -62,6 +63,9 @@ def instance_attribute(it: Any, owner: Instance, name: str, node: ast.AST, frame
       from .expressions import evaluate
       from .frames import Frame
       return evaluate(it, source.constants[name], Frame({}, source.module, source.node))
+    nested = it.project.classes.get(f'{source.name}.{name}')
+    if nested is not None:
+      return ClassRef(nested)
   if name in _API:
     return Bound(owner, name)
   if name == 'name':
@@ -119,7 +123,7 @@ def _layer_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[
   if record is not None and record.children:
     note_inner_uses(it, owner, record, args, node, frame)
   from .expressions import as_size
-  if args and isinstance(args[0], Unknown) and not args[0].soft:
+  if args and isinstance(args[0], Unknown):
     return args[0]
   kernel = owner.fields.get('kernel_size')
   if isinstance(kernel, (tuple, list)) and args and isinstance(args[0], Array) and len(args[0].shape) == len(kernel) + 1:
@@ -281,7 +285,7 @@ def module_api(it: Any, owner: Instance, name: str, args: tuple[Value, ...], kwa
     return False
   if name in ('is_mutable_collection', 'has_variable', 'has_rng'):
     return Opaque(ast.unparse(node), 'bool')
-  return Unknown(_REFUSED.get(name, f'self.{name} is not followed'), node.lineno)
+  return Unknown(_REFUSED.get(name, f'self.{name} is not followed'), node.lineno, soft=name == 'get_variable')
 
 
 def _param(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
