@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import dataclasses
 from typing import Any
 
@@ -199,6 +200,10 @@ def _interpret(project: Any, source: Any, methods: list[str], observed: list[Obs
     record.refusals.append((source.node.lineno, str(error)))
   except RecursionError:
     record.refusals.append((source.node.lineno, 'the class is nested too deeply to follow'))
+  except Exception as error:  # code that defeats the interpreter keeps its class Linen, never the run
+    if os.environ.get('LINEN2NNX_DEBUG'):
+      raise
+    record.refusals.append((source.node.lineno, f'the tool failed on it ({type(error).__name__}: {error}); please report it'))
   analysis.unsized = unsized(record)
   return analysis, seen
 

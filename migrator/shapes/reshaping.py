@@ -72,8 +72,10 @@ def _note_division(it: Any, total: Dim, product: Dim) -> None:
 def _reduced(total: Dim, product: Dim, quotient: Dim) -> tuple[Dim, Dim]:
   """Cancels what both have in common: (b*t*c, b*t*h) becomes (c, h)."""
   match = re.fullmatch(r'floordiv\((.*), (.*)\)', oracle.text_of(quotient))
-  found = oracle.parsed(match.group(1)), oracle.parsed(match.group(2)) if match else None
-  return found if match and None not in found else (total, product)  # type: ignore[return-value]
+  if match is None:
+    return total, product
+  found = oracle.parsed(match.group(1)), oracle.parsed(match.group(2))
+  return (total, product) if None in found else found
 
 
 def simplified(it: Any, value: Value) -> Value:
