@@ -191,10 +191,13 @@ class CallWriter:
     arguments = list(written.pop())
     plain = [self.edits.node(item) for item in node.args] + [
         f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}' for item in node.keywords]
-    if arguments == plain:
+    broken = any(node.func is member.creation.node and node.lineno != node.func.end_lineno for member in members)
+    if arguments == plain and (not broken or '#' in self.source.slice(self.source.end(node.func), self.source.end(node))):
       return
     head = self.edits.node(node.func)
-    self.edits.replace(node, wrapped_call(head, arguments, self.source.indent(node)))
+    indent = self.source.indent(node)
+    before = self.source.own_start(node) - self.source.line_start(self.source.own_start(node)) - len(indent)
+    self.edits.replace(node, wrapped_call(head, arguments, indent, 100 - before))
 
   def _arguments(self, node: ast.Call, member: Member) -> list[str]:
     extra = {name: self._moved(item, member) for name, item in member.on_call.items()}

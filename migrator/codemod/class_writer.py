@@ -74,7 +74,8 @@ class ClassWriter:
     if id(method) not in self.writers:
       rename = lambda node: self.names.rename(node, method)
       writer = StaticWriter(self.source, self.plan.analysis.record.values, method, self.fields, rename, lambda node: self._created(node, method))
-      sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, self._field)
+      field = lambda source: source if _root(source) in writer.rebound else self._field(source)
+      sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, field)
       writer.sizes = sizes
       self.writers[id(method)] = (writer, sizes)
     return self.writers[id(method)]
@@ -618,6 +619,11 @@ class ClassWriter:
 def _unit(node: ast.ClassDef, source: SourceText) -> str:
   own, inner = source.indent(node), source.indent(node.body[0])
   return inner[len(own):] or '  '
+
+
+def _root(source: str) -> str:
+  """Returns the field a size expression starts from: 'self.config.width' -> 'config'."""
+  return re.split(r'[.\[(]', source.removeprefix('len(').removeprefix('self.').rstrip(')'))[0]
 
 
 def _called_otherwise(creation: Any) -> bool:

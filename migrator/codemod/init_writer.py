@@ -55,6 +55,7 @@ class InitWriter:
       self.definitions, self.moved, self.assumptions = {}, {}, []
       self.done, self.loop_names = set(), set()
       self.writer.needed.clear()
+      self.writer.rebound.clear()
       self.sizes.locals.clear()
       lines = self._block(self.method.body, 0, ())
       lines = self._outer_carried(lines)
@@ -214,6 +215,8 @@ class InitWriter:
     else:
       raise NotStatic(f'line {node.lineno} cannot be moved to the constructor')
     self.definitions[id(node)] = node
+    if not (isinstance(node, ast.Assign) and {value} == targets(node)):
+      self.writer.rebound |= targets(node)
     if isinstance(node, ast.Assign) and value in self.writer.fields and isinstance(node.targets[0], ast.Name):
       self.sizes.aliases[value] = node.targets[0].id
     if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and node.targets[0].id == value:
@@ -243,14 +246,21 @@ class InitWriter:
   # -- compound statements ----------------------------------------------------------------------
 
   def _if(self, node: ast.If, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    before = set(self.writer.rebound)
     body = self._block(node.body, level + 1, loops)
+    after, self.writer.rebound = self.writer.rebound, set(before)
     orelse = self._block(node.orelse, level + 1, loops)
     if not body and not orelse:
+      self.writer.rebound |= after
       return []
     try:
+      after |= self.writer.rebound
+      self.writer.rebound = before
       test = self.writer.text(node.test)
     except NotStatic as error:
       return self._without_condition(node, body, orelse, str(error))
+    finally:
+      self.writer.rebound = after
     lines = []
     if body:
       lines = [Line(level, f'if {test}:', node), *body]
@@ -289,6 +299,7 @@ class InitWriter:
     return [Line(line.level - 1, line.text, line.statement) for line in (*body, *orelse)]
 
   def _for(self, node: ast.For, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+    self.writer.rebound |= stored(node.target) | self.required & {name for child in ast.walk(node) for name in targets(child)}
     body = self._block(node.body, level + 1, (*loops, node))
     if not body:
       return []

@@ -9,6 +9,7 @@ from migrator.shapes.joins import elements
 from migrator.shapes.values import Array, Instance, Repeated, VariableRef
 
 from .layer_call import Refused
+from .names_in import targets
 from .names_in import read
 from .sizes import NotStatic, SizeWriter
 from .static import StaticWriter
@@ -80,6 +81,9 @@ class SetupWriter:
         self._expression(child)
 
   def _compound(self, node: Any) -> None:
+    bound = {name for child in ast.walk(node) for name in targets(child)}
+    if isinstance(node, (ast.For, ast.While)):
+      self.writer.rebound |= bound
     for field in ('test', 'iter'):
       if hasattr(node, field):
         self._expression(getattr(node, field))
@@ -94,6 +98,7 @@ class SetupWriter:
         self._statement(statement)
     if isinstance(node, ast.For):
       self._carried(node)
+    self.writer.rebound |= bound
 
   def _carried(self, node: ast.For) -> None:
     used = [item for item in self.sizes.carried.values()]
@@ -126,7 +131,15 @@ class SetupWriter:
       return
     if kind is not None:
       text = f'{kind}({_as_list(node.value, text)})'
-    self.edits.replace(node.value, text)
+    if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and node.targets[0].id == text:
+      self._drop(node)
+      return
+    self.writer.rebound |= targets(node)
+    self.edits.replace(node.value, self._indented(node, text))
+
+  def _indented(self, node: ast.AST, text: str) -> str:
+    """Later lines of a text stand relative to the line it is put in."""
+    return text.replace('\n', '\n' + self.source.indent(node))
 
   def _is_variable(self, node: ast.expr) -> bool:
     member = self.owner.call.by_node.get(id(node))
@@ -178,7 +191,7 @@ class SetupWriter:
   def _expression(self, node: ast.expr) -> None:
     text = self.writer_text(node)
     if text != self.source.node(node):
-      self.edits.replace(node, text)
+      self.edits.replace(node, self._indented(node, text))
 
   def _inside_function(self, node: ast.FunctionDef) -> None:
     for statement in node.body:

@@ -135,7 +135,7 @@ class SizeWriter:
     if info.kind == 'local':
       return self._local(name, info.source, names, loops, info.loop)
     if info.kind == 'phi':
-      return self._either(info, names, loops)
+      return self._either(name, info, names, loops)
     if info.kind == 'carried':
       return self._carried(name, info, loops)
     raise NotStatic('the size comes from an array whose shape has no expression')
@@ -172,10 +172,14 @@ class SizeWriter:
         return source
     raise NotStatic(f'the size {source} is only known inside a loop')
 
-  def _either(self, info: Any, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
+  def _either(self, name: str, info: Any, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
     then, orelse = self.text(info.then, names, loops), self.text(info.orelse, names, loops)
     if then == orelse:
       return _grouped(then)
+    holder = next((variable for variable, value in names.items() if str(value) == name), None)
+    if holder is not None:
+      self.locals[holder] = None
+      return holder
     if info.test is None:
       raise NotStatic(f'the size is {then} or {orelse}, and the condition is not known')
     return f'({then} if {self.expression(info.test)} else {orelse})'

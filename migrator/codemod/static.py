@@ -32,6 +32,8 @@ class StaticWriter:
     self.locals = function_locals(method)
     self.needed: dict[str, int] = {}
     self.hidden: set[str] = set()
+    self.indent = ''
+    self.rebound: set[str] = set()  # constructor variables that hide a field of their name by now
     self.sizes: SizeWriter | None = None
 
   def text(self, node: ast.expr) -> str:
@@ -41,7 +43,11 @@ class StaticWriter:
       NotStatic: the expression depends on what is only known at the call.
     """
     edits = Edits(self.source)
-    self._walk(node, edits, set(self.hidden))
+    outer, self.indent = self.indent, self.source.indent(node)
+    try:
+      self._walk(node, edits, set(self.hidden))
+    finally:
+      self.indent = outer
     return relative(edits.node(node), self.source.indent(node))
 
   def expression(self, text: str) -> str:
@@ -77,7 +83,8 @@ class StaticWriter:
       return True
     made = self.created(node)
     if made is not None:
-      edits.replace(node, made)
+      # `text` takes the indentation of the line away from later lines again.
+      edits.replace(node, made.replace('\n', '\n' + self.indent))
       return True
     renamed = self.rename(node)
     if renamed is not None:
@@ -97,7 +104,7 @@ class StaticWriter:
     value = self.value(node)
     if isinstance(value, Late):
       raise NotStatic(f'self.{node.attr} is only known at the call')
-    if node.attr in self.fields:
+    if node.attr in self.fields and node.attr not in self.rebound:
       edits.replace(node, node.attr)
     return True
 
