@@ -184,7 +184,10 @@ def _boolop(it: Any, node: ast.BoolOp, frame: Any) -> Value:
 
 
 def _or_value(it: Any, values: list[Value], node: ast.BoolOp) -> Value:
-  """`self.out or x.shape[-1]`: the first value if it is true."""
+  """`self.out or x.shape[-1]`: the first value if it is true; a width that a caller gives is."""
+  info = it.table.info(str(values[0])) if oracle.is_symbolic(values[0]) else None
+  if info is not None and info.kind in ('field', 'input') and not it.table.home:
+    return values[0]
   sizes = [as_size(it, value) for value in values]
   if all(oracle.is_dim(size) for size in sizes):
     result = sizes[-1]
