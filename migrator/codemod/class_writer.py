@@ -58,6 +58,7 @@ class ClassWriter:
       if method.name != 'setup':
         self.call.rewrite(method.node, inits.get(id(method.node)))
     self._call_signature()
+    self.bound_in_body = _bound_names(body)
     self._bases()
     self._rest_of_class()
     self._size_arguments()
@@ -297,6 +298,8 @@ class ClassWriter:
       value = {**dict(zip(names, use.args)), **use.kwargs}.get(size.argument)
       if isinstance(value, Array):
         found.append(value.shape)
+      elif value is not None:
+        raise Refused(f'the shape of {size.argument} given to {member.child.name} is not known (line {member.creation.line})')
     if not found:
       if size.optional:
         return 'None'
@@ -456,7 +459,8 @@ class ClassWriter:
     by_argument: dict[tuple[str, str], list[InputAxis]] = {}
     for axis in self.asked:
       by_argument.setdefault((axis.method, axis.argument), []).append(axis)
-    taken = set(self.plan.source.fields)
+    taken = set(self.plan.source.fields) | self.bound_in_body
+    absent = set().union(*(sizes.absent for _, sizes in self.writers.values()))
     only = len(by_argument) == 1
     inherited = {item.name: item for base in self.plan.source.bases if base in self.plans for item in self.plans[base].size_arguments}
     self.plan.size_arguments = list(inherited.values())
@@ -465,12 +469,14 @@ class ClassWriter:
       whole = any(axis.axis != -1 for axis in axes)
       arrays = self._arrays(method)
       name = f'{argument}_shape' if whole else ('in_features' if only and arrays <= 1 else f'{argument}_features')
+      if name in inherited and (inherited[name].method, inherited[name].argument) != (method, argument):
+        name = f'{argument}_features'
       while name in taken:
         name = f'input_{name}'
       taken.add(name)
       self.size_names[(method, argument)] = (name, whole)
       if name not in inherited:
-        self.plan.size_arguments.append(SizeArgument(name, method, argument, None if whole else -1))
+        self.plan.size_arguments.append(SizeArgument(name, method, argument, None if whole else -1, (method, argument) in absent))
         self.plan.size_texts[name] = f'{argument}.shape' if whole else f'{argument}.shape[-1]'
 
   def _arrays(self, method: str) -> int:
@@ -545,7 +551,7 @@ class ClassWriter:
     sizes = []
     for item in self.plan.size_arguments:
       annotation = 'int' if item.axis is not None else 'tuple[int, ...]'
-      sizes.append((f'{item.name}: {annotation}', ''))
+      sizes.append((f'{item.name}: {annotation}{" | None" if item.optional else ""}', ''))
     rows = [('self', ''), *plain, ('*', ''), *keyword, *sizes, ('rngs: nnx.Rngs', '')]
     comments = any(comment for _, comment in rows)
     line = f'{indent}def __init__({", ".join(text for text, _ in rows)}):'
@@ -624,6 +630,16 @@ def _unit(node: ast.ClassDef, source: SourceText) -> str:
 def _root(source: str) -> str:
   """Returns the field a size expression starts from: 'self.config.width' -> 'config'."""
   return re.split(r'[.\[(]', source.removeprefix('len(').removeprefix('self.').rstrip(')'))[0]
+
+
+def _bound_names(body: list[str]) -> set[str]:
+  """Returns the variables of the constructor; one that only repeats a size argument is none."""
+  names: set[str] = set()
+  for line in '\n'.join(body).split('\n'):
+    assigned = re.match(r'\s*(?:for )?([A-Za-z_]\w*(?:, *[A-Za-z_]\w*)*)(?: [-+*/]*= | in )(.*)', line)
+    if assigned and not PLACEHOLDER.fullmatch(assigned.group(2)):
+      names |= set(re.split(r', *', assigned.group(1)))
+  return names
 
 
 def _called_otherwise(creation: Any) -> bool:

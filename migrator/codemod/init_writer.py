@@ -67,6 +67,7 @@ class InitWriter:
           raise NotStatic(f'{", ".join(sorted(missing))} has no definition that can be moved to the constructor')
         return lines
       self.required |= needed
+      self.sizes.available = set(self.required)
     raise Refused('the constructor cannot be separated from the call')
 
   def _block(self, body: list[ast.stmt], level: int, loops: tuple[ast.AST, ...]) -> list[Line]:

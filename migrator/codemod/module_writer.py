@@ -6,9 +6,11 @@ from typing import Any
 
 from migrator.report.findings import Finding
 from rewrites.bridge import AS_LINEN
+from rewrites.registry import layer_for
 
-from .bridge.call_sites import Everything
+from .bridge.call_sites import Everything, given_to, module_table
 from .bridge.face import helper_place, rewrite_call_sites
+from .bridge.references import Reference
 from .imports import ImportRequest, rewrite_imports, unused
 from .linen_names import LinenNames
 from .plan import ClassPlan
@@ -45,8 +47,8 @@ class ModuleWriter:
       node = plan.source.node
       edits.replace_range(self.source.start(node), self.source.line_end(self.source.end(node) - 1), plan.text)
       self.helpers.update(plan.helpers)
-    self._other_names(edits, native)
     self._call_sites(edits)
+    self._other_names(edits, native)
     self._collections(edits, native)
     if not edits.items:
       return str(self.module.text)
@@ -67,12 +69,24 @@ class ModuleWriter:
       skip |= {id(child) for child in ast.walk(node)}
       if not native:
         continue
-      if name == 'flax.linen.Module' and any(plan.native is False for plan in self.plans):
+      if name == 'flax.linen.Module' and (self.faces or any(plan.native is False for plan in self.plans)):
+        continue
+      if layer_for(name) is not None and not self._for_native(node):
+        text = f'{ast.unparse(node)} outside of a class stays Linen; write it in NNX with the code that uses it'
+        self.findings.append(Finding(self.module.relative, node.lineno, 'stays-linen', text))
         continue
       new = self.names.rename(node)
       if new is not None:
         edits.replace(node, new)
     self.helpers.update(self.names.helpers)
+
+  def _for_native(self, node: ast.expr) -> bool:
+    """Tells whether a Linen layer outside of classes is given to an NNX class or read by one."""
+    own = self.references[self.module.name]
+    around = own.around(node)
+    reference = Reference(node, self.plans[0], around)
+    names = [f'{self.module.name}:{name}' for name in module_table(reference)]
+    return given_to(own, reference) is not None or any(other.reads(name, True) for name in names for other in self.references.values())
 
   def _call_sites(self, edits: Edits) -> None:
     """Classes that are NNX now, where other code uses them as Linen."""

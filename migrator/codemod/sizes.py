@@ -65,8 +65,11 @@ class SizeWriter:
     self.needed: dict[InputAxis, None] = {}
     self.carried: dict[str, Carried] = {}
     self.locals: dict[str, None] = {}
+    # Local variables that the constructor has anyway.
+    self.available: set[str] = set()
     self.aliases: dict[str, str] = {}
     self.renamed: dict[int, str] = {}
+    self.absent: set[tuple[str, str]] = set()
 
   def text(self, dim: Any, names: dict[str, Any] | None = None, loops: tuple[ast.AST, ...] = ()) -> str:
     """Returns source text for a size.
@@ -77,8 +80,33 @@ class SizeWriter:
     """
     if isinstance(dim, int):
       return str(dim)
-    tree = ast.parse(str(dim).replace('^', '**'), mode='eval').body
+    local = self._variable_with(dim, names or {})
+    if local is not None:
+      return local
+    factors = self.table.products.get(str(dim))
+    if factors is not None:
+      return ' * '.join(_factor(self.text(factor, names, loops)) for factor in factors)
+    tree = absorbed(ast.parse(str(dim).replace('^', '**'), mode='eval').body)
     return _unparenthesised(self._write(tree, names or {}, loops))
+
+  def _variable_with(self, dim: Any, names: dict[str, Any]) -> str | None:
+    """Returns a local variable of the constructor that holds exactly this size, unless the size is a plain name itself."""
+    info = self.table.info(str(dim))
+    if info is not None and info.kind != 'phi':
+      return None
+    for name in sorted(self.available & set(names)):
+      if str(names[name]) == str(dim):
+        self.locals[name] = None
+        return name
+    return None
+
+  def given(self, method: str, argument: str, is_given: bool) -> str | None:
+    """Returns the constructor's test whether an optional array is given, if a size of it is asked for."""
+    axis = next((axis for axis in self.needed if (axis.method, axis.argument) == (method, argument)), None)
+    if axis is None:
+      return None
+    self.absent.add((method, argument))
+    return f'{placeholder_part(axis, "all")} {"is not" if is_given else "is"} None'
 
   def parameter(self, dim: Any, names: dict[str, Any] | None = None, loops: tuple[ast.AST, ...] = ()) -> str:
     return self.text(dim, names, loops)
@@ -196,6 +224,31 @@ def _clause(loop: ast.AST) -> Any:
     return loop
   generators = getattr(loop, 'generators', [])
   return generators[0] if len(generators) == 1 and not generators[0].ifs else None
+
+
+def absorbed(node: ast.expr) -> ast.expr:
+  """Writes `(h - 2) // 2 + 1` as `h // 2`: a whole number next to a floor division moves into it if that cancels."""
+  if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and isinstance(node.right, ast.Constant):
+    number = node.right.value if isinstance(node.op, ast.Add) else -node.right.value  # type: ignore[operator]
+    quotient = node.left
+    if isinstance(quotient, ast.Call) and getattr(quotient.func, 'id', '') == 'floordiv' and isinstance(quotient.args[1], ast.Constant):
+      rest, constant = _constant_part(quotient.args[0])
+      total = constant + number * quotient.args[1].value  # type: ignore[operator]
+      if constant < 0 and abs(total) <= -constant:
+        inner = rest if total == 0 else ast.BinOp(rest, ast.Add() if total > 0 else ast.Sub(), ast.Constant(abs(total)))
+        return ast.Call(quotient.func, [absorbed(inner), quotient.args[1]], [])
+  for field, value in ast.iter_fields(node):
+    if isinstance(value, ast.expr):
+      setattr(node, field, absorbed(value))
+    elif isinstance(value, list):
+      setattr(node, field, [absorbed(item) if isinstance(item, ast.expr) else item for item in value])
+  return node
+
+
+def _constant_part(node: ast.expr) -> tuple[ast.expr, int]:
+  if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and isinstance(node.op, (ast.Add, ast.Sub)):
+    return node.left, node.right.value if isinstance(node.op, ast.Add) else -node.right.value  # type: ignore[return-value, operator]
+  return node, 0
 
 
 def _grouped(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from migrator.shapes import oracle
 from migrator.shapes.values import Array, Late, Unknown, Value, VariableRef, contains
 
-from .names_in import bound_by, function_locals
+from .names_in import bound_by, function_locals, targets
 from .sizes import NotStatic, SizeWriter
 from .text import Edits, SourceText
 
@@ -90,6 +90,10 @@ class StaticWriter:
     if renamed is not None:
       edits.replace(node, renamed)
       return True
+    given = self._given(node)
+    if given is not None:
+      edits.replace(node, given)
+      return True
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self.self_name:
       return self._own_attribute(node, edits)
     if isinstance(node, ast.Name) and node.id in self.locals and node.id not in hidden:
@@ -99,6 +103,17 @@ class StaticWriter:
     if isinstance(node, ast.Compare) and self._mentions_arrays(node, hidden):
       return self._shape_comparison(node, edits)
     return False
+
+  def _given(self, node: ast.expr) -> str | None:
+    """`condition is not None`, where the constructor is told the size of `condition` or None."""
+    if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot))
+            and isinstance(node.left, ast.Name) and isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None):
+      return None
+    arguments = {argument.arg for argument in _arguments(self.method)}
+    stores = any(node.left.id in targets(child) for child in ast.walk(self.method))
+    if node.left.id not in arguments or stores or self.sizes is None:
+      return None
+    return self.sizes.given(self.method.name, node.left.id, isinstance(node.ops[0], ast.IsNot))
 
   def _own_attribute(self, node: ast.Attribute, edits: Edits) -> bool:
     value = self.value(node)

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import ast
-import os
 import dataclasses
+import os
+import re
 from typing import Any
 
 from . import oracle
@@ -147,17 +148,30 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
   observed = evidence.of(source.name)
   best: Analysis | None = None
   best_seen: list[tuple[Any, ...]] = []
+  tried: list[list[tuple[int, str]]] = []
   for choice in _choices(project, source, methods, observed):
     found, seen = _interpret(project, source, methods, observed, choice)
     if best is None or _score(found) < _score(best):
       best, best_seen = found, seen
-    if _score(best) == 0:
+    if _score(best) == 0 or _hopeless(tried, found):
       break
   assert best is not None
   best.users = sorted({seen.user for seen in observed})
   for owner, args, kwargs, method in best_seen:
     evidence.add(source.name, owner, args, kwargs, method)
   return best
+
+
+_ABOUT_RANK = re.compile(r'rank|dim|unpack|range|axis|axes|shape|permut|ind(ex|ices)|broadcast|absent|batch|array|Conv')
+
+
+def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
+  """Other arguments cannot help where the reasons have nothing to do with ranks, or stay the same for three of them."""
+  problems = found.unsized or [(0, value.reason) for value in found.results.values() if isinstance(value, Unknown)]
+  tried.append(problems)
+  if problems and not any(_ABOUT_RANK.search(reason) for _, reason in problems):
+    return True
+  return len(tried) >= 3 and all(other == problems for other in tried[-3:])
 
 
 def _choices(project: Any, source: Any, methods: list[str], observed: list[Observed]) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .environments import copy_env
 from .expressions import evaluate, handles
-from .loops import concrete_passes, loop_element, makes_modules
+from .loops import concrete_passes, length_of, loop_element, makes_modules
 from .values import Repeated, Value
 
 
@@ -15,9 +15,9 @@ def _comprehension(it: Any, node: Any, frame: Any) -> Value:
   saved, path = frame.env, frame.path
   generator = node.generators[0]
   iterable = evaluate(it, generator.iter, frame)
+  passes_over = iterable
   passes = concrete_passes(iterable)
-  body = ast.Expr(node.value if isinstance(node, ast.DictComp) else node.elt)
-  ast.copy_location(body, node)
+  body: Any = node.value if isinstance(node, ast.DictComp) else node.elt
   if passes is not None and len(node.generators) == 1 and not generator.ifs and not makes_modules([body]):
     return _concrete_comprehension(it, node, passes, frame)
   frame.env = copy_env(saved)
@@ -34,7 +34,8 @@ def _comprehension(it: Any, node: Any, frame: Any) -> Value:
     return {'*': element}
   element = evaluate(it, node.elt, frame)
   frame.env, frame.path = saved, path
-  return Repeated(element, node)
+  length = length_of(it, passes_over) if len(node.generators) == 1 and not generator.ifs else None
+  return Repeated(element, node, length=length)
 
 
 def _concrete_comprehension(it: Any, node: Any, passes: list[Value], frame: Any) -> Value:

@@ -9,7 +9,18 @@ from . import oracle
 from .expressions import any_of, as_size, evaluate, expression_symbol, handles, variable_value
 from .joins import elements, join
 from .symbols import SymbolInfo
-from .values import Alternatives, Array, Bound, External, Late, Opaque, Repeated, Unknown, Value, first_unknown
+from .values import (
+  Alternatives,
+  Array,
+  Bound,
+  External,
+  Late,
+  Opaque,
+  Repeated,
+  Unknown,
+  Value,
+  first_unknown,
+)
 
 
 @dataclasses.dataclass(eq=False)
@@ -115,6 +126,8 @@ def subscript(it: Any, owner: Value, index: Value, node: ast.Subscript) -> Value
     return Late(owner.names, ast.unparse(node))
   if isinstance(owner, Bound) and owner.name == 'variables':
     return Unknown(f'{ast.unparse(node)} may not be there', node.lineno, soft=True)
+  if isinstance(owner, External):
+    return Opaque(ast.unparse(node), 'any')
   if isinstance(owner, dict):
     return _dict_item(it, owner, index, node)
   try:

@@ -5,6 +5,7 @@ Operators are in `operators.py`, comparisons in `conditions.py`, containers in `
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -73,10 +74,19 @@ def _name(it: Any, node: ast.Name, frame: Any) -> Value:
 
 def lookup(it: Any, frame: Any, dotted: str, node: ast.AST) -> Value:
   """Returns the value of a global name."""
-  qualified = it.project.resolve(frame.module, dotted, frame.node if isinstance(frame.node, ast.FunctionDef) else None)
+  qualified = resolved(it, frame, dotted)
   if qualified is None:
     return Unknown(f'{dotted} is not known here', getattr(node, 'lineno', 0))
   return global_value(it, qualified, node)
+
+
+def resolved(it: Any, frame: Frame, dotted: str) -> str | None:
+  """Returns the qualified name of a global, asked once per function."""
+  scope = frame.node if isinstance(frame.node, ast.FunctionDef) else None
+  key = (id(frame.module), dotted, id(scope))
+  if key not in it.names:
+    it.names[key] = it.project.resolve(frame.module, dotted, scope)
+  return it.names[key]
 
 
 def global_value(it: Any, qualified: str, node: ast.AST) -> Value:
@@ -105,6 +115,7 @@ def _module_value(it: Any, qualified: str, module: Any, node: ast.expr) -> Value
   return it.module_values[qualified]
 
 
+@functools.cache
 def dotted_text(node: ast.expr) -> str | None:
   """Returns 'a.b.c' for a chain of attributes, else None."""
   parts: list[str] = []
@@ -118,7 +129,7 @@ def dotted_text(node: ast.expr) -> str | None:
 def _attribute(it: Any, node: ast.Attribute, frame: Any) -> Value:
   text = dotted_text(node)
   if text is not None and text.split('.')[0] not in frame.env:
-    qualified = it.project.resolve(frame.module, text, frame.node if isinstance(frame.node, ast.FunctionDef) else None)
+    qualified = resolved(it, frame, text)
     if qualified is not None:
       return global_value(it, qualified, node)
   owner = evaluate(it, node.value, frame)
@@ -151,6 +162,8 @@ def attribute(it: Any, owner: Value, name: str, node: ast.AST, frame: Any) -> Va
     return {'func': owner.function, 'args': owner.args, 'keywords': owner.kwargs}[name]
   if type(owner).__name__ in ('finfo', 'iinfo'):
     return Opaque(ast.unparse(node) if isinstance(node, ast.expr) else name, 'float')
+  if type(owner).__module__.startswith(('jax', 'numpy', 'ml_dtypes')) and hasattr(owner, name):
+    return getattr(owner, name)
   return Bound(owner, name)
 
 

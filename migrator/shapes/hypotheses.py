@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ class Parameter:
   optional: bool = False
 
 
+@functools.cache
 def parameters(node: ast.FunctionDef, skip_first: bool = True) -> list[Parameter]:
   """Returns the parameters of a method with their roles."""
   arguments = node.args

@@ -38,6 +38,7 @@ class Interpreter:
     self.recording = True
     self.steps = steps
     self.divisions: dict[str, Any] = {}
+    self.names: dict[tuple[int, str, int], str | None] = {}
     self.memory: dict[Any, Value] = {}
     self.active: list[str] = []
     self.module_values: dict[str, Value] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import builtin_calls, oracle
 from .expressions import as_size
+from .listed import of_list
 from .reshaping import reshaped
 from .values import (
   Alternatives,
@@ -63,6 +64,8 @@ def _argument(it: Any, value: Value) -> Value:
     return None if value.optional else Array(())
   if isinstance(value, Alternatives):
     return next((option for option in value.options if option is not None), None)
+  if isinstance(value, Repeated) and isinstance(value.length, int) and 0 < value.length <= 64:
+    return [_argument(it, value.element)] * value.length
   if isinstance(value, Repeated):
     return Unknown('a list of unknown length')
   if isinstance(value, (Closure, ClassRef, Instance, Bound)):
@@ -72,6 +75,9 @@ def _argument(it: Any, value: Value) -> Value:
 
 def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
   """Asks the oracle for the result of a function of JAX, NumPy, Flax or the standard library."""
+  found = of_list(name, args, kwargs)
+  if found is not None:
+    return found
   if _static(args, kwargs) and name.startswith(('numpy.', 'math.', 'operator.')):
     found = builtin_calls.static_call(it, name, args, kwargs, node)
     if not isinstance(found, (Unknown, Opaque)) or not name.startswith('numpy.'):

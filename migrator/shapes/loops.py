@@ -15,16 +15,24 @@ from .values import Alternatives, Array, Late, Opaque, Repeated, Unknown, Value
 
 def makes_modules(body: list[ast.stmt]) -> bool:
   """Tells whether the loop body may create or call modules: capitalised calls, `self.x(...)`, calls of calls."""
-  for statement in body:
-    for node in ast.walk(statement):
-      if isinstance(node, ast.Call):
-        name = node.func
-        if isinstance(name, ast.Call) or (isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id == 'self'):
-          return True
-        text = name.attr if isinstance(name, ast.Attribute) else name.id if isinstance(name, ast.Name) else ''
-        if text[:1].isupper() or isinstance(name, ast.Subscript):
-          return True
-  return False
+  return any(_may_make_modules(statement) for statement in body)
+
+
+@functools.cache
+def _may_make_modules(statement: ast.AST) -> bool:
+  return any(_is_module_call(node) for node in ast.walk(statement))
+
+
+def _is_module_call(node: ast.AST) -> bool:
+  if not isinstance(node, ast.Call):
+    return False
+  name = node.func
+  if isinstance(name, (ast.Call, ast.Subscript)):
+    return True
+  if isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id == 'self':
+    return True
+  text = name.attr if isinstance(name, ast.Attribute) else name.id if isinstance(name, ast.Name) else ''
+  return text[:1].isupper()
 
 
 def concrete_passes(iterable: Value) -> list[Value] | None:
@@ -35,6 +43,25 @@ def concrete_passes(iterable: Value) -> list[Value] | None:
     return list(iterable)
   if isinstance(iterable, dict) and '*' not in iterable:
     return list(iterable)
+  return None
+
+
+def length_of(it: Any, iterable: Value) -> Any:
+  """Returns the number of elements of an iterable as a size, None if it is not known."""
+  if isinstance(iterable, (tuple, list, range)):
+    return len(iterable)
+  if isinstance(iterable, SymbolicRange) and len(iterable.bounds) == 1 and oracle.is_dim(iterable.bounds[0]):
+    return iterable.bounds[0]
+  if isinstance(iterable, Array) and iterable.shape:
+    return iterable.shape[0]
+  if isinstance(iterable, Repeated):
+    return iterable.length
+  if isinstance(iterable, Opaque) and iterable.source.startswith('self.'):
+    text = f'len({iterable.source})'
+    return it.table.new(text, SymbolInfo('field', source=text))
+  if isinstance(iterable, Iterated):
+    lengths = [length_of(it, part) for part in iterable.parts if not isinstance(part, range)]
+    return lengths[0] if len(lengths) == 1 else None
   return None
 
 

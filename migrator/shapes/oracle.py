@@ -183,7 +183,7 @@ def trace(function: Callable[..., Any], values: Any, key: Any = None, examples: 
     OracleFailure: JAX refuses, with symbols and with concrete sizes.
   """
   if key is not None:
-    text = (key, repr(values))
+    text = (key, _question(values))
     if text not in _memory:
       _memory[text] = _attempt(function, values, examples)
     answer = _memory[text]
@@ -195,6 +195,19 @@ def trace(function: Callable[..., Any], values: Any, key: Any = None, examples: 
 
 
 _memory: dict[Any, Any] = {}
+
+
+def _question(values: Any) -> Any:
+  """Returns a hashable text of the values."""
+  if isinstance(values, Array):
+    return (*map(text_of, values.shape), values.dtype)
+  if isinstance(values, (tuple, list)):
+    return (type(values).__name__, *map(_question, values))
+  if isinstance(values, dict):
+    return ('dict', *((name, _question(item)) for name, item in values.items()))
+  if isinstance(values, slice):
+    return ('slice', _question(values.start), _question(values.stop), _question(values.step))
+  return text_of(values) if is_symbolic(values) else repr(values)
 
 
 def _attempt(function: Callable[..., Any], values: Any, examples: bool = True) -> Any:

@@ -15,6 +15,27 @@ def reshaped(it: Any, array: Array, given: tuple[Value, ...], node: ast.Call) ->
 
   given: the sizes, or one tuple of them.
   """
+  result = _reshaped(it, array, given, node)
+  if isinstance(result, Array):
+    for dim in result.shape:
+      _note_product(it, array, dim)
+  return result
+
+
+def _note_product(it: Any, array: Array, dim: Dim) -> None:
+  """Remembers which axes a flattened axis is made of: their product reads better than its expanded form."""
+  if not oracle.is_symbolic(dim) or it.table.info(str(dim)) is not None:
+    return
+  count = len(array.shape)
+  for start in range(count):
+    for stop in range(start + 2, count + 1):
+      factors = tuple(size for size in array.shape[start:stop] if not (isinstance(size, int) and size == 1))
+      if len(factors) > 1 and oracle.same(math.prod(factors), dim) is True:
+        it.table.products.setdefault(str(dim), factors)
+        return
+
+
+def _reshaped(it: Any, array: Array, given: tuple[Value, ...], node: ast.Call) -> Value:
   shape = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else tuple(given)
   try:
     result = oracle.trace(lambda v: v[0].reshape(v[1]), (array, shape), key=('method', 'reshape'), examples=False)

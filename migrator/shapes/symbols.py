@@ -49,6 +49,8 @@ class SymbolTable:
     self._infos: dict[str, SymbolInfo] = {}
     # False while code of other classes and functions is followed: their local names mean nothing in this class.
     self.home = True
+    # Sizes that are products of the sizes of an array (a flattened array), by their text.
+    self.products: dict[str, tuple[Dim, ...]] = {}
 
   def new(self, stem: str, info: SymbolInfo) -> Dim:
     """Returns a symbol for `info`; the same info under the same stem gives the same symbol."""

@@ -210,8 +210,9 @@ def contains(value: Value, kinds: type | tuple[type, ...]) -> bool:
 
 @dataclasses.dataclass(eq=False)
 class Repeated:
-  """A list whose length is not known: every element looks like `element`; made by `loop`."""
+  """A list whose length is not known, or only as a size: every element looks like `element`; made by `loop`."""
 
   element: Value
   loop: ast.AST | None = None
   items: tuple[Value, ...] = ()
+  length: Dim = None

@@ -41,7 +41,7 @@ def _is_plain(references: ModuleReferences, reference: Reference, everything: Ev
     return True
   if isinstance(first, ast.Attribute):
     return True
-  return _is_name_for(references, reference) or _given_to(references, reference) is not None or _for_native(references, reference, everything)
+  return _is_name_for(references, reference) or given_to(references, reference) is not None or _for_native(references, reference, everything)
 
 
 def _is_name_for(references: ModuleReferences, reference: Reference) -> bool:
@@ -57,7 +57,7 @@ def _is_name_for(references: ModuleReferences, reference: Reference) -> bool:
   return references.meaning_of_name(target.id) is not None
 
 
-def _given_to(references: ModuleReferences, reference: Reference) -> ClassPlan | None:
+def given_to(references: ModuleReferences, reference: Reference) -> ClassPlan | None:
   """Returns the native class in whose constructor call the mention is an argument."""
   child: ast.AST = reference.node
   for parent in reference.parents:
@@ -98,6 +98,7 @@ def problems(everything: Everything) -> Iterator[Problem]:
     for reference in references.all():
       yield from _handed_modules(references, reference)
       yield from _two_readers(references, reference, everything)
+      yield from _in_shared_function(references, reference, everything)
 
 
 def _handed_modules(references: ModuleReferences, reference: Reference) -> Iterator[Problem]:
@@ -151,6 +152,16 @@ def _two_readers(references: ModuleReferences, reference: Reference, everything:
     if _read_by(everything, whole, True) and _read_by(everything, whole, False):
       place = f'{references.module.relative}:{reference.node.lineno}'
       yield Problem(reference.plan.name, f'it is in {name} ({place}), which NNX classes and other code read')
+
+
+def _in_shared_function(references: ModuleReferences, reference: Reference, everything: Everything) -> Iterator[Problem]:
+  """A function that NNX classes call cannot hand them the Linen face."""
+  outer = [node for node in reference.parents if isinstance(node, ast.stmt)][-1]
+  if not isinstance(outer, ast.FunctionDef) or _is_plain(references, reference, everything):
+    return
+  if _read_by(everything, f'{references.module.name}:{outer.name}', True):
+    place = f'{references.module.relative}:{reference.node.lineno}'
+    yield Problem(reference.plan.name, f'it is used in the function {outer.name} ({place}), which NNX classes call')
 
 
 def _looked_up(references: ModuleReferences) -> Iterator[Problem]:

@@ -80,13 +80,18 @@ class _Inputs:
     node = self.use.node
     if any(isinstance(item, ast.Starred) for item in node.args) or any(item.arg is None for item in node.keywords):
       raise Refused(f'{self.stays.source.node.name} stays Linen and is called with * or ** (line {node.lineno})')
-    method = self.stays.source.methods[self.use.method].node
-    names = [item.arg for item in (*method.args.posonlyargs, *method.args.args)][1:]
+    arguments = self._signature()
+    names = [] if arguments is None else [item.arg for item in (*arguments.posonlyargs, *arguments.args)][1:]
     written = [self._value(value, item, names[i] if i < len(names) else '')
                for i, (value, item) in enumerate(zip(self.use.args, node.args))]
     for keyword in node.keywords:
       written.append(f'{keyword.arg}={self._value(self.use.kwargs.get(keyword.arg), keyword.value, keyword.arg or "")}')
     return written
+
+  def _signature(self) -> ast.arguments | None:
+    """Arguments of the method; None if a Linen layer defines it."""
+    method = self.stays.source.methods.get(self.use.method)
+    return None if method is None else method.node.args
 
   def _value(self, value: Any, node: ast.expr, name: str) -> str:
     if isinstance(value, Array):
@@ -111,7 +116,7 @@ class _Inputs:
   def _flag(self, name: str, node: ast.expr) -> str:
     if name in _OFF or name in _ON:
       return str(name in _ON)
-    arguments = self.stays.source.methods[self.use.method].node.args
+    arguments = self._signature() or ast.arguments([], [], None, [], [], None, [])
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = dict(zip([item.arg for item in reversed(positional)], reversed(arguments.defaults)))
     defaults.update({item.arg: value for item, value in zip(arguments.kwonlyargs, arguments.kw_defaults) if value is not None})
@@ -136,6 +141,9 @@ def collections_of(stays: ClassPlan, plans: Mapping[str, ClassPlan], project: An
       continue
     seen.add(source.name)
     pending += source.mro[1:]
+    for base in source.foreign_bases:
+      record = layer_for(base)
+      found |= set(record.collections) if record is not None else set()
     for node in ast.walk(source.node):
       if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ('variable', 'put_variable'):
         found.add(_collection_name(node, source))

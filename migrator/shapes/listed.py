@@ -1,0 +1,41 @@
+"""Library functions given a list whose length is a symbol: stack, concatenate and array."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from . import oracle
+from .values import Array, Dim, Repeated, Value
+
+_ARRAYS = ('array', 'asarray', 'stack')
+
+
+def of_list(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Array | None:
+  """Returns the result of `jnp.stack`, `jnp.concatenate` or `jnp.array` of a `Repeated`, None if it is not known."""
+  short = name.rsplit('.', 1)[-1]
+  if not args or not isinstance(args[0], Repeated) or not name.startswith(('jax.numpy.', 'numpy.')):
+    return None
+  axis = kwargs.get('axis', args[1] if len(args) > 1 and short != 'array' else 0)
+  shape = _shape(args[0].element)
+  length = args[0].length
+  if shape is None or length is None or not isinstance(axis, int):
+    return None
+  if short in _ARRAYS:
+    place = axis % (len(shape) + 1) if short == 'stack' else 0
+    return Array((*shape[:place], length, *shape[place:]))
+  if short == 'concatenate' and shape:
+    place = axis % len(shape)
+    return Array((*shape[:place], math.prod((shape[place], length)), *shape[place + 1:]))
+  return None
+
+
+def _shape(element: Any) -> tuple[Dim, ...] | None:
+  if isinstance(element, Array):
+    return element.shape
+  if isinstance(element, Repeated) and element.length is not None:
+    inner = _shape(element.element)
+    return None if inner is None else (element.length, *inner)
+  if isinstance(element, (tuple, list)):
+    shapes = [_shape(item) for item in element]
+    return (len(element), *shapes[0]) if shapes and None not in shapes and len(set(shapes)) == 1 else None
+  return () if oracle.is_dim(element) or isinstance(element, float) or getattr(element, 'kind', '') in ('float', 'int') else None
