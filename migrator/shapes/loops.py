@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import dataclasses
 import re
 from typing import Any
