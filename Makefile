@@ -19,7 +19,7 @@ $(VENV)/.linen2nnx-lint: $(READY)
 	@touch $@
 
 demo: $(READY)
-	@JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/python -m benchmarks.demo
+	@JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/python fixtures/demo/run_demo.py
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n $(JOBS)

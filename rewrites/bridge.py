@@ -26,12 +26,12 @@ def _linen_face(nnx_class, fields, collections, sizes):
     streams = {name: face.make_rng(name) for name in face.scope.rngs}
     streams.setdefault('default', streams.get('params', jax.random.key(0)))
     module = build(face, method, args, kwargs, streams)
+    _read(face, module, collections)
     if face.is_initializing():
       _write(face, module, collections)
-    else:
-      _read(face, module, collections)
     result = getattr(module, method)(*args, **kwargs)
-    _write(face, module, collections)
+    # As in Linen, initialization leaves batch statistics as they are.
+    _write(face, module, collections, ('batch_stats',) if face.is_initializing() else ())
     return result
 
   def as_method(function):
@@ -96,11 +96,11 @@ def _leaves(module, collections):
     yield path, (collection, *map(str, path)), leaf
 
 
-def _write(face, module, collections):
+def _write(face, module, collections, kept=()):
   """Stores the variables of the NNX module where they may change."""
   trees = {}
   for _, (collection, *names), leaf in _leaves(module, collections):
-    if face.is_mutable_collection(collection):
+    if face.is_mutable_collection(collection) and collection not in kept:
       tree = trees.setdefault(collection, {})
       for name in names[:-1]:
         tree = tree.setdefault(name, {})

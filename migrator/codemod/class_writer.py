@@ -66,6 +66,7 @@ class ClassWriter:
     self.plan.text = restored(self.source, self.plan.source.node, text, self.plan.members)
     self.plan.helpers.update(self.names.helpers)
     self.plan.imports |= self.names.imports | {('flax', 'nnx')}
+    self.plan.imports |= set().union(*(sizes.imports for _, sizes in self.writers.values()))
     if self.plan.helpers:
       self.plan.outcome = 'helper'
 
@@ -487,6 +488,8 @@ class ClassWriter:
     def put(match: re.Match[str]) -> str:
       name, whole = self.size_names[(match.group(1), match.group(2))]
       part = {'all': '', 'leading': '[:-1]'}.get(match.group(3), f'[{match.group(3)}]')
+      if match.group(3).startswith('from'):
+        part = f'[{match.group(3).removeprefix("from")}:]'
       return f'{name}{part}' if whole else name
     return PLACEHOLDER.sub(put, text)
 

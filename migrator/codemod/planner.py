@@ -87,15 +87,19 @@ def own_creations(plan: ClassPlan) -> list[Any]:
       continue
     if old.target != creation.target:
       raise Refused(f'{ast.unparse(creation.node.func)} makes different classes (line {creation.line})')
-    if _twice(old, creation):
+    if _twice(old, creation, plan):
       raise Refused(f'{_short(creation)} is made by a method that runs several times (line {creation.line})')
     old.uses.extend(use for use in creation.uses if use not in old.uses)
   return list(found.values())
 
 
-def _twice(old: Any, new: Any) -> bool:
+def _twice(old: Any, new: Any, plan: ClassPlan) -> bool:
   """Two ways to one creation are harmless if they start in different public methods."""
-  return bool(old.chain) and bool(new.chain) and old.chain[0] is not new.chain[0] and old.chain != new.chain
+  if not old.chain or not new.chain or old.chain == new.chain:
+    return False
+  starts = [{name for name, method in plan.source.methods.items() if any(child is way.chain[0] for child in ast.walk(method.node))}
+            for way in (old, new)]
+  return not starts[0] or starts[0] == starts[1]
 
 
 def _short(creation: Any) -> str:

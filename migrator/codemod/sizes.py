@@ -35,7 +35,7 @@ class Carried:
   loop: ast.AST
 
 
-PLACEHOLDER = re.compile('\u27e6(\\w+):(\\w+):(-?\\d+|all|leading):(\\d+)\u27e7')
+PLACEHOLDER = re.compile('\u27e6(\\w+):(\\w+):(-?\\d+|all|leading|from\\d+):(\\d+)\u27e7')
 
 
 def placeholder(axis: InputAxis) -> str:
@@ -70,6 +70,7 @@ class SizeWriter:
     self.aliases: dict[str, str] = {}
     self.renamed: dict[int, str] = {}
     self.absent: set[tuple[str, str]] = set()
+    self.imports: set[tuple[str, str | None]] = set()
 
   def text(self, dim: Any, names: dict[str, Any] | None = None, loops: tuple[ast.AST, ...] = ()) -> str:
     """Returns source text for a size.
@@ -129,6 +130,9 @@ class SizeWriter:
     if isinstance(node.op, ast.Add) and isinstance(left, ast.UnaryOp):
       left, right, op = right, left.operand, '-'
       return f'{self._write(left, names, loops)} - {_factor(self._write(right, names, loops))}'
+    whole = self._trailing_product(node, names, loops) if isinstance(node.op, ast.Mult) else None
+    if whole is not None:
+      return whole
     op = {ast.Add: '+', ast.Sub: '-', ast.Mult: '*', ast.Pow: '**'}[type(node.op)]
     a, b = self._write(left, names, loops), self._write(right, names, loops)
     if op == '+' and a.startswith('-'):
@@ -139,10 +143,29 @@ class SizeWriter:
       return f'{_grouped(a)}**{_grouped(b)}'
     return f'{a} {op} {_factor(b) if op == "-" else b}'
 
+  def _trailing_product(self, node: ast.BinOp, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str | None:
+    """A product of all axes from one on is `math.prod(x_shape[1:])`, right for inputs of any rank."""
+    factors = _factors(node)
+    infos = {factor.id: self.table.info(factor.id) for factor in factors if isinstance(factor, ast.Name)}
+    inputs = {name: info for name, info in infos.items() if info is not None and info.kind == 'input'}
+    arguments = {(info.method, info.argument, info.rank) for info in inputs.values()}
+    axes = sorted(info.axis for info in inputs.values())
+    if len(arguments) != 1 or len(axes) < 2 or len({id(factor) for factor in factors if isinstance(factor, ast.Name) and factor.id in inputs}) != len(axes):
+      return None
+    method, argument, rank = next(iter(arguments))
+    if axes[0] < 1 or axes != list(range(axes[0], rank)):
+      return None
+    first = InputAxis(method, argument, axes[0], rank)
+    self.needed[first] = None
+    self.imports.add(('math', None))
+    rest = [factor for factor in factors if not (isinstance(factor, ast.Name) and factor.id in inputs)]
+    return ' * '.join([*(_factor(self._write(factor, names, loops)) for factor in rest), f'math.prod({placeholder_part(first, f"from{axes[0]}")})'])
+
   def _call(self, name: str, args: list[ast.expr], names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
     written = [self._write(arg, names, loops) for arg in args]
     if name == 'floordiv':
-      return f'{_factor(written[0])} // {_grouped(written[1])}'
+      left = written[0] if re.fullmatch(r'[^ ]+( // [^ ]+)+', written[0]) else _factor(written[0])
+      return f'{left} // {_grouped(written[1])}'
     if name == 'mod':
       return f'{_factor(written[0])} % {_grouped(written[1])}'
     if name == 'max' and '0' in written:
@@ -216,6 +239,12 @@ class SizeWriter:
     if name not in self.carried:
       self.carried[name] = Carried(name, info.source, info.entry, info.update, info.loop)
     return self.carried[name].name
+
+
+def _factors(node: ast.expr) -> list[ast.expr]:
+  if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+    return [*_factors(node.left), *_factors(node.right)]
+  return [node]
 
 
 def _clause(loop: ast.AST) -> Any:

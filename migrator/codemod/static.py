@@ -119,6 +119,8 @@ class StaticWriter:
     value = self.value(node)
     if isinstance(value, Late):
       raise NotStatic(f'self.{node.attr} is only known at the call')
+    if isinstance(value, Array) and node.attr not in self.fields:
+      raise NotStatic(f'self.{node.attr} is an array')
     if node.attr in self.fields and node.attr not in self.rebound:
       edits.replace(node, node.attr)
     return True
@@ -178,9 +180,7 @@ class StaticWriter:
       comma = ',' if len(value) == 1 and isinstance(value, tuple) else ''
       edits.replace(node, f'{opening}{items}{comma}{closing}')
       return True
-    if isinstance(value, Array):
-      raise NotStatic(f'{ast.unparse(node)} is an array')
-    return False
+    return False  # an array in it that is more than its shape is found further down
 
   def _names_itself(self, node: ast.expr, dim: Any) -> bool:
     """Tells whether a size is a symbol for this very expression: then the expression is written, part by part."""
