@@ -168,7 +168,17 @@ class ModuleReferences:
 
 def read_references(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, ModuleReferences]:
   """Returns the reader of mentions of every module of the project."""
-  return {name: ModuleReferences(project, module, plans) for name, module in sorted(project.modules.items())}
+  modules = {**project.modules, **_looking_up(project, plans)}
+  return {name: ModuleReferences(project, module, plans) for name, module in sorted(modules.items())}
+
+
+def _looking_up(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, Any]:
+  """Returns further modules that may look classes up by name: they mention `getattr` and a module with native classes."""
+  homes = {plan.source.module.name.rpartition('.')[2].encode() for plan in plans.values() if plan.native}
+  names = [name for name, file in project.index.files.items()
+           if name not in project.modules and b'getattr' in file.words and not homes.isdisjoint(file.words)]
+  found = {name: project.module(name) for name in names}
+  return {name: module for name, module in found.items() if module is not None}
 
 
 def partial_target(project: Any, name: str, plans: Mapping[str, ClassPlan]) -> ClassPlan | None:
