@@ -337,11 +337,28 @@ def _call_field(plan: ClassPlan, name: str, call: Any) -> None:
     raise Refused(f'the field {name} is only known at the call, and __call__ is inherited')
   arguments = call.node.args
   if name in {item.arg for item in (*arguments.args, *arguments.kwonlyargs)}:
-    raise Refused(f'{name} is a field and an argument of __call__')
+    if not _merged(plan, call, name):
+      raise Refused(f'{name} is a field and an argument of __call__')
+    plan.merged.add(name)
+    return
   field = plan.source.fields[name]
   annotation = f': {ast.unparse(field.annotation)}' if field.annotation is not None else ''
   default = '' if field.default is None else (f' = {ast.unparse(field.default)}' if annotation else f'={ast.unparse(field.default)}')
   plan.call_fields[name] = f'{name}{annotation}{default}'
+
+
+def _merged(plan: ClassPlan, call: Any, name: str) -> bool:
+  """Tells whether `__call__` reads a field only to merge it with its argument of the same name."""
+  reads, merges = 0, 0
+  for method in plan.source.methods.values():
+    for node in ast.walk(method.node):
+      if isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.value, ast.Name) and node.value.id == 'self':
+        reads += 1
+      if isinstance(node, ast.Call) and method.name == '__call__':
+        called = plan.source.project.resolve_node(method.owner.module, node.func)
+        given = {ast.unparse(item) for item in (*node.args, *(keyword.value for keyword in node.keywords))}
+        merges += called is not None and called.endswith('.merge_param') and {f'self.{name}', name} <= given
+  return reads == merges == 1
 
 
 def _thread(plan: ClassPlan, field: str, value: Partial, call: Any) -> None:

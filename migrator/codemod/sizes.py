@@ -84,11 +84,14 @@ class SizeWriter:
     local = self._variable_with(dim, names or {})
     if local is not None:
       return local
+    tree = ast.parse(str(dim).replace('^', '**'), mode='eval').body
+    whole = self._trailing_product(tree, names or {}, loops)
+    if whole is not None:
+      return whole
     factors = self.table.products.get(str(dim))
     if factors is not None:
       return ' * '.join(_factor(self.text(factor, names, loops)) for factor in factors)
-    tree = absorbed(ast.parse(str(dim).replace('^', '**'), mode='eval').body)
-    return _unparenthesised(self._write(tree, names or {}, loops))
+    return _unparenthesised(self._write(absorbed(tree), names or {}, loops))
 
   def _variable_with(self, dim: Any, names: dict[str, Any]) -> str | None:
     """Returns a local variable of the constructor that holds exactly this size, unless the size is a plain name itself."""

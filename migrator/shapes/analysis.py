@@ -185,7 +185,7 @@ def entry_methods(source: Any) -> list[str]:
            if name not in _SKIPPED_METHODS and not method.is_static and not method.is_classmethod and not method.is_property]
   public = [name for name in names if not name.startswith('_') or name == '__call__' or source.methods[name].compact]
   called = _called_on_self(source)
-  entries = [name for name in public if name == '__call__' or name not in called or source.methods[name].compact]
+  entries = [name for name in public if name == '__call__' or name not in called]
   if '__call__' in public:
     return ['__call__', *sorted(name for name in entries if name != '__call__')]
   return sorted(entries) or sorted(public)
@@ -241,7 +241,9 @@ def _methods(it: Interpreter, analysis: Analysis, methods: list[str], observed: 
     frame = Frame(env, method.owner.module, method.node, analysis.subject, method.owner, subject=True)
     from .modules import ensure_setup
     ensure_setup(it, analysis.subject, frame)
+    seen = {node: list(values) for node, values in it.record.values.items()}
     analysis.results[name] = it.run(frame, method.node.body)
+    it.record.values.update(seen)  # what an earlier method called is written in that method's sizes
 
 
 def _take(iterator: Any, count: int) -> Any:

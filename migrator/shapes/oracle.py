@@ -25,6 +25,7 @@ os.environ.setdefault('JAX_TRACEBACK_FILTERING', 'off')  # refusals are frequent
 
 _SMALL = ('head', 'group', 'kernel', 'patch', 'stride', 'dilation', 'num_', 'n_', 'factor', 'ratio', 'depth')
 _TRIES = 2
+_PRIMES = tuple(number for number in range(5, 400) if all(number % divisor for divisor in range(2, number)))
 
 
 class OracleFailure(Exception):
@@ -149,9 +150,10 @@ def _concrete(name: str, attempt: int) -> int:
   number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:4], 'big')
   # One symbol must have another size in every attempt, or its size looks like a literal.
   if any(part in name for part in _SMALL):
-    return (2, 4, 8)[(number + attempt) % 3]
-  primes = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43)
-  return 64 * primes[(number + 5 * attempt) % 12] * (1 if attempt else 3)
+    return (2, 4, 8)[(number + attempt * (1 + number // 3 % 2)) % 3]
+  count = len(_PRIMES)
+  shift = 1 + number // count % (count - 1)  # so that two symbols hardly ever share their sizes in both attempts
+  return 64 * _PRIMES[(number + attempt * shift) % count] * (1 if attempt else 3)
 
 
 def evaluate(dim: Dim, attempt: int) -> int:
