@@ -6,6 +6,7 @@ from typing import Any
 
 from migrator.shapes.values import Late, Partial, VariableRef, contains
 
+from . import initializing
 from .init_writer import InitWriter, _in_order
 from .layer_call import Refused, call_arguments
 from .linen_names import LinenNames
@@ -46,6 +47,7 @@ class CallWriter:
     if init is not None:
       self._remove(method, init)
     self._calls(method)
+    initializing.settle(method, method.args.args[0].arg if method.args.args else 'self', self.edits)
     self._decorators(method)
 
   def _names(self, method: ast.AST) -> None:

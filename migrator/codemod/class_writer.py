@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrator.manifest import SizeArgument
-from migrator.shapes.values import Array, Instance, Partial, contains
+from migrator.shapes.values import Array, Instance, Late, Partial, contains
 
 from . import layer_call
 from .bridge import linen_member
@@ -257,11 +257,16 @@ class ClassWriter:
     assert child is not None
     arguments = []
     fields = [name for name, field in child.source.fields.items() if not field.kw_only]
-    dropped = set(child.call_fields)
+    values = self._value_of(creation)
+    late = lambda name, node: name in child.call_fields or (name in child.merged and isinstance(values(node), Late))
+    for partial in creation.partials:
+      for keyword in partial.node.keywords if partial.node is not None else ():
+        if keyword.arg is not None and late(keyword.arg, keyword.value):
+          member.on_call[keyword.arg] = keyword.value
     by_keyword = False
     for position, item in enumerate(creation.node.args):
       name = fields[position] if position < len(fields) else ''
-      if name in dropped:
+      if late(name, item):
         member.on_call[name] = item
         by_keyword = True
         continue
@@ -270,7 +275,7 @@ class ClassWriter:
     for keyword in creation.node.keywords:
       if keyword.arg in ('name', 'parent'):
         continue
-      if keyword.arg in dropped:
+      if keyword.arg is not None and late(keyword.arg, keyword.value):
         member.on_call[keyword.arg] = keyword.value
         continue
       arguments.append(f'**{writer.text(keyword.value)}' if keyword.arg is None else f'{keyword.arg}={writer.text(keyword.value)}')
@@ -336,7 +341,7 @@ class ClassWriter:
 
   def _is_call_field(self, value: Partial, name: str) -> bool:
     child = self.plans.get(value.function.source.name)
-    return child is not None and name in child.call_fields
+    return child is not None and (name in child.call_fields or name in child.merged)
 
   def _param(self, member: Member, writer: StaticWriter) -> str:
     node = member.creation.node

@@ -53,7 +53,7 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
   while True:
     plans: dict[str, ClassPlan] = {}
     news = False
-    for name in _bases_first(project, order):
+    for name in _used_first(project, analyses, order):
       plan = ClassPlan(project.classes[name], analyses[name])
       plans[name] = plan
       if name in failed:
@@ -89,14 +89,20 @@ def _without_users(plans: dict[str, ClassPlan]) -> None:
       plan.outcome = 'bridged' if plan.name in reached else 'left'
 
 
-def _bases_first(project: Any, order: list[str]) -> list[str]:
+def _used_first(project: Any, analyses: dict[str, Any], order: list[str]) -> list[str]:
+  """Returns the classes so that bases and the classes a class makes come before it."""
   placed: list[str] = []
+  begun: set[str] = set()
 
   def place(name: str) -> None:
-    if name in placed or name not in order:
+    if name in begun or name not in analyses:
       return
+    begun.add(name)
     for base in reversed(project.classes[name].mro[1:]):
       place(base.name)
+    for creation in analyses[name].record.order:
+      if creation.kind == 'class':
+        place(creation.target)
     for other in order:
       if other.startswith(f'{name}.'):
         place(other)  # a nested class is written into the one around it

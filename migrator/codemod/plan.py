@@ -50,6 +50,7 @@ class ClassPlan:
 
   outcome: 'native', 'helper', 'bridged' or 'left'; reasons why not native.
   size_arguments: constructor arguments NNX has and Linen has not.
+  merged: fields that `__call__` merges with its argument of the same name (nn.merge_param).
   call_fields: fields that become arguments of `__call__`: name -> parameter text.
   threaded: flags of the user class that are passed through `__call__`: name -> parameter text.
   text: the new text of the class; imports, helpers: what it needs.
@@ -63,6 +64,7 @@ class ClassPlan:
   assumptions: list[str] = dataclasses.field(default_factory=list)
   members: list[Member] = dataclasses.field(default_factory=list)
   size_arguments: list[SizeArgument] = dataclasses.field(default_factory=list)
+  merged: set[str] = dataclasses.field(default_factory=set)
   call_fields: dict[str, str] = dataclasses.field(default_factory=dict)
   threaded: dict[str, str] = dataclasses.field(default_factory=dict)
   text: str = ''

@@ -29,7 +29,6 @@ _API = ('param', 'variable', 'make_rng', 'sow', 'perturb', 'is_initializing', 'i
         'get_variable', 'put_variable', 'has_rng', 'clone', 'copy', 'bind', 'unbind', 'init', 'apply', 'variables', 'scope',
         'parent', 'path', 'tabulate', 'init_with_output', 'get_parameter', 'lazy_init')
 _REFUSED = {
-    'is_initializing': 'self.is_initializing() has no meaning in NNX',
     'is_mutable_collection': 'self.is_mutable_collection() has no counterpart in NNX',
     'has_variable': 'self.has_variable() asks for a variable by a computed name',
     'get_variable': 'self.get_variable() reads another variable by name',
@@ -279,10 +278,10 @@ def module_api(it: Any, owner: Instance, name: str, args: tuple[Value, ...], kwa
     if frame.subject and it.recording:
       report(it, 'has', args[0], {'name': args[1]}, node, frame)
     return Opaque(ast.unparse(node), 'bool')
-  if frame.subject and it.recording:
-    it.record.refusals.append((node.lineno, _REFUSED.get(name, f'self.{name} is not migrated')))
   if name == 'is_initializing':
     return False
+  if frame.subject and it.recording:
+    it.record.refusals.append((node.lineno, _REFUSED.get(name, f'self.{name} is not migrated')))
   if name in ('is_mutable_collection', 'has_variable', 'has_rng'):
     return Opaque(ast.unparse(node), 'bool')
   return Unknown(_REFUSED.get(name, f'self.{name} is not followed'), node.lineno, soft=name == 'get_variable')

@@ -39,6 +39,8 @@ def _reshaped(it: Any, array: Array, given: tuple[Value, ...], node: ast.Call) -
   shape = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else tuple(given)
   try:
     result = oracle.trace(lambda v: v[0].reshape(v[1]), (array, shape), key=('method', 'reshape'), examples=False)
+    for dim in result.shape:
+      _note_division(it, dim)
     return simplified(it, result)
   except oracle.OracleFailure as error:
     reason = str(error)
@@ -47,11 +49,13 @@ def _reshaped(it: Any, array: Array, given: tuple[Value, ...], node: ast.Call) -
   known = [dim for dim in shape if not (isinstance(dim, int) and dim == -1)]
   total, product = math.prod(array.shape), math.prod(known)
   if len(known) == len(shape) - 1 and _positive(product):
-    rest = oracle.quotient(total, product)
-    _note_division(it, total, product)
+    rest = _rest(array.shape, known)
+    _note_division(it, rest)
     return simplified(it, Array(tuple(rest if isinstance(dim, int) and dim == -1 else dim for dim in shape), array.dtype))
   if len(known) == len(shape) and _may_fit(it, total, product):
     _note_fit(it, node.lineno)
+    for dim in shape:
+      _note_division(it, dim)
     return simplified(it, Array(shape, array.dtype))
   return Unknown(f'.reshape: {reason}', node.lineno)
 
@@ -83,20 +87,25 @@ def _note_fit(it: Any, line: int) -> None:
     it.record.notes.append(note)
 
 
-def _note_division(it: Any, total: Dim, product: Dim) -> None:
-  """Remembers that `product` divides `total`, because the program reshapes one into the other."""
-  quotient = oracle.quotient(total, product)
-  if oracle.is_symbolic(quotient) and 'floordiv' in oracle.text_of(quotient):
-    it.divisions[oracle.text_of(quotient)] = (quotient, _reduced(total, product, quotient))
+def _note_division(it: Any, quotient: Dim) -> None:
+  """Remembers that the divisor divides the size, because the program reshapes one into the other."""
+  text = oracle.text_of(quotient)
+  match = re.fullmatch(r'floordiv\((\w+(?:\*\w+)*), (\w+(?:\*\w+)*)\)', text) if oracle.is_symbolic(quotient) else None
+  if match is not None:
+    total, divisor = oracle.parsed(match.group(1)), oracle.parsed(match.group(2))
+    if total is not None and divisor is not None:
+      it.divisions[text] = (quotient, (total, divisor))
 
 
-def _reduced(total: Dim, product: Dim, quotient: Dim) -> tuple[Dim, Dim]:
-  """Cancels what both have in common: (b*t*c, b*t*h) becomes (c, h)."""
-  match = re.fullmatch(r'floordiv\((.*), (.*)\)', oracle.text_of(quotient))
-  if match is None:
-    return total, product
-  found = oracle.parsed(match.group(1)), oracle.parsed(match.group(2))
-  return (total, product) if None in found else found
+def _rest(shape: tuple[Dim, ...], known: list[Dim]) -> Dim:
+  """Returns the product of `shape` divided by that of `known`; what both hold is cancelled first."""
+  above, below = list(shape), list(known)
+  for dim in known:
+    same = next((other for other in above if oracle.same(other, dim) is True), None)
+    if same is not None:
+      above.remove(same)
+      below.remove(dim)
+  return oracle.quotient(math.prod(above), math.prod(below))
 
 
 def simplified(it: Any, value: Value) -> Value:

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import re
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,14 +43,12 @@ class ModuleReferences:
     self.project = project
     self.module = module
     self.plans = {name: plan for name, plan in plans.items() if plan.native}
-    self.parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
+    self.parents, self.scopes = _read(module)
     self.native = {node for plan in self.plans.values() if plan.source.module is module for node in ast.walk(plan.source.node)}
-    self.scopes = {node: scope for node, scope in written_names(module) if isinstance(node, (ast.Name, ast.Attribute))}
 
   def all(self) -> Iterator[Reference]:
     """Yields the mentions outside of native classes and annotations, in text order."""
-    words = {name.rpartition(':')[2].rpartition('.')[2] for name in self.plans}
-    if not words:
+    if not self.plans:
       return
     for node in sorted(self.scopes, key=lambda item: (item.lineno, item.col_offset)):
       if node in self.native or node not in self.parents:
@@ -166,6 +166,18 @@ class ModuleReferences:
         yield plan
 
 
+_READ: weakref.WeakKeyDictionary[Any, tuple[dict[ast.AST, ast.AST], dict[ast.AST, Any]]] = weakref.WeakKeyDictionary()
+
+
+def _read(module: Any) -> tuple[dict[ast.AST, ast.AST], dict[ast.AST, Any]]:
+  """Returns the parent of every node, and the scope of every name that is read; classes are planned several times."""
+  if module not in _READ:
+    parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
+    scopes = {node: scope for node, scope in written_names(module) if isinstance(node, (ast.Name, ast.Attribute))}
+    _READ[module] = parents, scopes
+  return _READ[module]
+
+
 def read_references(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, ModuleReferences]:
   """Returns the reader of mentions of every module of the project."""
   modules = {**project.modules, **_looking_up(project, plans)}
@@ -175,8 +187,11 @@ def read_references(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, M
 def _looking_up(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, Any]:
   """Returns further modules that may look classes up by name: they mention `getattr` and a module with native classes."""
   homes = {plan.source.module.name.rpartition('.')[2].encode() for plan in plans.values() if plan.native}
+  if not homes:
+    return {}
+  pattern = re.compile(rb'\bgetattr\(\s*[\w.]*\b(?:' + b'|'.join(sorted(homes)) + rb')\s*,')
   names = [name for name, file in project.index.files.items()
-           if name not in project.modules and b'getattr' in file.words and not homes.isdisjoint(file.words)]
+           if name not in project.modules and b'getattr' in file.words and pattern.search(file.data)]
   found = {name: project.module(name) for name in names}
   return {name: module for name, module in found.items() if module is not None}
 
