@@ -376,6 +376,7 @@ class ClassWriter:
     if isinstance(init, ast.Lambda) and not rest and not init.args.args:
       return f'{kind}({writer.text(init.body)})'
     head = writer.text(init)
+    head = f'({head})' if isinstance(init, ast.Lambda) else head
     return f'{kind}({head}({", ".join(writer.text(item) for item in rest)}))'
 
   def _draws(self, node: ast.AST) -> bool:

@@ -284,14 +284,14 @@ def _constant_part(node: ast.expr) -> tuple[ast.expr, int]:
 
 
 def _grouped(text: str) -> str:
-  return text if re.fullmatch(r'[\w.\[\]\'"\u27e6\u27e7:-]+', text) or _enclosed(text) else f'({text})'
+  return text if re.fullmatch(r'[\w.\[\]\'"\u27e6\u27e7:-]+', text) or enclosed(text) else f'({text})'
 
 
 def _factor(text: str) -> str:
-  return f'({text})' if re.search(r' [+-] | if |//| % ', text) and not _enclosed(text) else text
+  return f'({text})' if re.search(r' [+-] | if |//| % ', text) and not enclosed(text) else text
 
 
-def _enclosed(text: str) -> bool:
+def enclosed(text: str) -> bool:
   if not (text.startswith('(') and text.endswith(')')):
     return False
   depth = 0
@@ -303,4 +303,4 @@ def _enclosed(text: str) -> bool:
 
 
 def _unparenthesised(text: str) -> str:
-  return text[1:-1] if _enclosed(text) and ' if ' not in text else text
+  return text[1:-1] if enclosed(text) and ' if ' not in text else text

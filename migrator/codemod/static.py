@@ -9,7 +9,7 @@ from migrator.shapes import oracle
 from migrator.shapes.values import Array, Late, Unknown, Value, VariableRef, contains
 
 from .names_in import bound_by, function_locals, targets
-from .sizes import NotStatic, SizeWriter
+from .sizes import NotStatic, SizeWriter, enclosed
 from .text import Edits, SourceText
 
 
@@ -48,7 +48,9 @@ class StaticWriter:
       self._walk(node, edits, set(self.hidden))
     finally:
       self.indent = outer
-    return relative(edits.node(node), self.source.indent(node))
+    text = relative(edits.node(node), self.source.indent(node))
+    # A size stands alone here: it needs no parentheses around it.
+    return _bare(text) if oracle.is_dim(self.value(node)) and not self.source.node(node).startswith('(') else text
 
   def expression(self, text: str) -> str:
     """As `text`, for an expression given as source text whose values were not recorded."""
@@ -201,6 +203,11 @@ class StaticWriter:
     text = different_shapes(left, right, self.sizes)
     edits.replace(node, text if isinstance(node.ops[0], ast.NotEq) else f'not ({text})')
     return True
+
+
+def _bare(text: str) -> str:
+  """Returns a text without the parentheses around all of it."""
+  return text[1:-1] if enclosed(text) else text
 
 
 def relative(text: str, indent: str) -> str:
