@@ -1,9 +1,13 @@
-"""Reshapes.  JAX decides where it can; where it cannot prove that the sizes fit, the program itself says so."""
+"""Reshapes.
+
+JAX finds a size given as -1.  Whether given sizes fit is decided here, for JAX takes any with symbols.
+"""
 from __future__ import annotations
 
 import ast
 import math
 import re
+from collections import Counter
 from typing import Any
 
 from . import oracle
@@ -37,48 +41,97 @@ def _note_product(it: Any, array: Array, dim: Dim) -> None:
 
 def _reshaped(it: Any, array: Array, given: tuple[Value, ...], node: ast.Call) -> Value:
   shape = tuple(given[0]) if len(given) == 1 and isinstance(given[0], (tuple, list)) else tuple(given)
-  try:
-    result = oracle.trace(lambda v: v[0].reshape(v[1]), (array, shape), key=('method', 'reshape'), examples=False)
-    for dim in result.shape:
-      _note_division(it, dim)
-    return simplified(it, result)
-  except oracle.OracleFailure as error:
-    reason = str(error)
   if not shape or not all(oracle.is_dim(dim) for dim in shape):
-    return Unknown(f'.reshape: {reason}', node.lineno)
+    return Unknown('a reshape to sizes that are not known', node.lineno)
   known = [dim for dim in shape if not (isinstance(dim, int) and dim == -1)]
-  total, product = math.prod(array.shape), math.prod(known)
-  if len(known) == len(shape) - 1 and _positive(product):
+  if len(known) == len(shape):
+    return _explicit(it, array, shape, node)
+  try:
+    result = oracle.trace(lambda v: v[0].reshape(v[1]), (array, shape), ('method', 'reshape'), examples=False)
+  except oracle.OracleFailure as error:
+    if len(known) < len(shape) - 1 or not _positive(math.prod(known)):
+      return Unknown(f'.reshape: {error}', node.lineno)
     rest = _rest(array.shape, known)
-    _note_division(it, rest)
-    return simplified(it, Array(tuple(rest if isinstance(dim, int) and dim == -1 else dim for dim in shape), array.dtype))
-  if len(known) == len(shape) and _may_fit(it, total, product):
+    result = Array(tuple(rest if isinstance(dim, int) and dim == -1 else dim for dim in shape), array.dtype)
+  for dim in result.shape:
+    _note_division(it, dim)
+  return simplified(it, result)
+
+
+def _explicit(it: Any, array: Array, shape: tuple[Dim, ...], node: ast.Call) -> Value:
+  """All sizes are given.  JAX takes any with symbols, so whether they fit is decided here."""
+  fits = _may_fit(it, array.shape, shape)
+  if fits is False:
+    sizes = [f'({", ".join(map(str, dims))})' for dims in (array.shape, shape)]
+    return Unknown(f'a reshape of {sizes[0]} to {sizes[1]}, which do not fit for all sizes of the input', node.lineno)
+  if fits is None:
     _note_fit(it, node.lineno)
-    for dim in shape:
-      _note_division(it, dim)
-    return simplified(it, Array(shape, array.dtype))
-  return Unknown(f'.reshape: {reason}', node.lineno)
+  for dim in shape:
+    _note_division(it, dim)
+  return simplified(it, Array(shape, array.dtype))
 
 
 def _positive(product: Dim) -> bool:
   return oracle.is_symbolic(product) or product > 0
 
 
-def _may_fit(it: Any, total: Dim, product: Dim) -> bool:
-  """The sizes fit if the program runs, unless they differ in a size of an input: then the rank is wrong."""
-  if not oracle.is_symbolic(total) and not oracle.is_symbolic(product):
-    return bool(total == product)
-  if all(oracle.evaluate(total, attempt) == oracle.evaluate(product, attempt) for attempt in range(2)):
+def _may_fit(it: Any, shape: tuple[Dim, ...], given: tuple[Dim, ...]) -> bool | None:
+  """Tells whether an array of this shape has as many elements as the given sizes.
+
+  True: it has.  None: it has if sizes of fields fit, which they do if the program runs.
+  False: it has not, or only for some sizes of the inputs, which means that the rank was guessed wrong.
+  """
+  above, below = list(shape), []
+  for dim in given:
+    parts = _divided(dim)
+    below.append(dim if parts is None else parts[0])
+    above += [] if parts is None else [parts[1]]
+  for dim in list(below):
+    same = next((other for other in above if oracle.same(other, dim) is True), None)
+    if same is not None:
+      above.remove(same)
+      below.remove(dim)
+  left, right = math.prod(above), math.prod(below)
+  if oracle.same(left, right) is True:
     return True
-  left, right = _inputs(it, total, product), _inputs(it, product, total)
-  return not left and not right
+  counts = _factors(left), _factors(right)
+  if counts[0] is None or counts[1] is None:
+    names = {*_names(left), *_names(right)}
+  else:
+    names = {*(counts[0] - counts[1]), *(counts[1] - counts[0])}
+  if not names or any(_comes_from_call(it, name) for name in names):
+    return False
+  return None
 
 
-def _inputs(it: Any, dim: Dim, other: Dim) -> bool:
-  """Tells whether the quotient of the sizes depends on the size of an input."""
-  rest = oracle.quotient(dim, other)
-  names = re.findall(r'[A-Za-z]\w*', oracle.text_of(rest))
-  return any((info := it.table.info(name)) is not None and info.kind in ('input', 'opaque', 'carried') for name in names)
+def _divided(dim: Dim) -> tuple[Dim, Dim] | None:
+  """Returns (a, b) for a size that is `a // b`."""
+  text = oracle.text_of(dim)
+  match = re.fullmatch(r'floordiv\(([\w*]+), ([\w*]+)\)', text) if oracle.is_symbolic(dim) else None
+  found = (oracle.parsed(match.group(1)), oracle.parsed(match.group(2))) if match else (None, None)
+  return None if None in found else found
+
+
+def _factors(dim: Dim) -> Counter[str] | None:
+  """Returns how often each symbol is a factor of a product, numbers left out; None for a sum."""
+  text = oracle.text_of(dim)
+  if not re.fullmatch(r'[\w*^]+', text):
+    return None
+  counts: Counter[str] = Counter()
+  for factor in text.split('*'):
+    name, _, power = factor.partition('^')
+    if not name.isdigit():
+      counts[name] += int(power or 1)
+  return counts
+
+
+def _names(dim: Dim) -> set[str]:
+  return set(re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))) - {'floordiv', 'mod', 'max', 'min'}
+
+
+def _comes_from_call(it: Any, name: str) -> bool:
+  info = it.table.info(name)
+  return info is not None and info.kind == 'input'
 
 
 def _note_fit(it: Any, line: int) -> None:
@@ -90,11 +143,9 @@ def _note_fit(it: Any, line: int) -> None:
 def _note_division(it: Any, quotient: Dim) -> None:
   """Remembers that the divisor divides the size, because the program reshapes one into the other."""
   text = oracle.text_of(quotient)
-  match = re.fullmatch(r'floordiv\((\w+(?:\*\w+)*), (\w+(?:\*\w+)*)\)', text) if oracle.is_symbolic(quotient) else None
-  if match is not None:
-    total, divisor = oracle.parsed(match.group(1)), oracle.parsed(match.group(2))
-    if total is not None and divisor is not None:
-      it.divisions[text] = (quotient, (total, divisor))
+  parts = _divided(quotient)
+  if parts is not None:
+    it.divisions[text] = (quotient, parts)
 
 
 def _rest(shape: tuple[Dim, ...], known: list[Dim]) -> Dim:
