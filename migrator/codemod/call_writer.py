@@ -93,8 +93,7 @@ class CallWriter:
     if not member.listed:
       return f'self.{member.attribute}{suffix}'
     if member.key is not None:
-      key = member.key if member.key_is_text else f'str({member.key})'
-      return f'self.{member.attribute}[{key}]{suffix}'
+      return f'self.{member.attribute}[{member.key_text}]{suffix}'
     loops = loops_of(member.creation.path)
     index = self._index(member, loops)
     if index is not None:

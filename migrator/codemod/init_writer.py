@@ -164,7 +164,7 @@ class InitWriter:
       member.lazy = True
       text = 'nnx.data(None)'
     if member.key is not None:
-      return [Line(level, f'self.{member.attribute}[{self.key_text(member)}] = {text}', statement)]
+      return [Line(level, f'self.{member.attribute}[{member.key_text}] = {text}', statement)]
     if member.listed:
       return [Line(level, f'self.{member.attribute}.append({text})', statement)]
     return [Line(level, f'self.{member.attribute} = {text}', statement)]
@@ -174,7 +174,7 @@ class InitWriter:
     saved, self.writer.hidden = self.writer.hidden, set().union(*map(bound, comprehensions))
     try:
       text = self.expression(member, member.creation.names, loops)
-      key = f'{self.key_text(member)}: ' if member.key is not None else ''
+      key = f'{member.key_text}: ' if member.key is not None else ''
       used = set(_words(key + text))
       clauses = ' '.join(clause_text(node, self.writer.text, used) for node in comprehensions)
     finally:
@@ -184,10 +184,6 @@ class InitWriter:
       return f'self.{member.attribute}.update({items})' if loops else f'self.{member.attribute} = nnx.Dict({items})'
     items = f'[{text} {clauses}]'
     return f'self.{member.attribute}.extend({items})' if loops else f'self.{member.attribute} = nnx.List({items})'
-
-  def key_text(self, member: Member) -> str:
-    assert member.key is not None
-    return member.key if member.key_is_text else f'str({member.key})'
 
   def _container(self, member: Member, statement: ast.stmt, level: int) -> list[Line]:
     if member.attribute in self.done:

@@ -82,7 +82,7 @@ def nnx_path(member: Member) -> tuple[str, ...]:
       position = (str(_position(member)),)
     return (*nnx_path(member.inside), *member.slot, *position)
   if member.listed:
-    return (member.attribute, '*' if member.key is None else '{}')
+    return (member.attribute, '*' if member.key is None else member.key_part)
   if member.container is not None:
     return (member.attribute, *_container_path(member))
   return (member.attribute,)

@@ -14,7 +14,8 @@ class Member:
   """One submodule, parameter or variable of the class.
 
   creation: the event; attribute: the NNX attribute; listed: it is appended to an nnx.List in a loop.
-  key: the loop variable that names it in an nnx.Dict instead; key_is_text: it holds a string.
+  key: the loop variable that names it in an nnx.Dict instead; key_text, key_part: the key as
+    an expression and as a template.
   inside: the member whose constructor call holds this creation as an argument; slot: its path in there.
   container: the list or dict expression that holds the creation.
   on_call: NNX call arguments that move from the constructor to every call, by name, with the expression
@@ -31,7 +32,8 @@ class Member:
   child: ClassPlan | None = None
   listed: bool = False
   key: str | None = None
-  key_is_text: bool = False
+  key_text: str = ''
+  key_part: str = '{}'
   name_node: ast.expr | None = None
   inside: Member | None = None
   slot: tuple[str, ...] = ()

@@ -11,8 +11,9 @@ from rewrites.registry import layer_for, manual_reason
 from .bridge.linen_member import check as check_bridged
 from .layer_call import Refused
 from .loops import key_of, loops_of, resolved_name
-from .naming import Namer, automatic, explicit_name, from_template, identifier, snake
+from .naming import Namer, automatic, explicit_name, from_template, identifier, snake, template
 from .plan import ClassPlan, Member
+from .text import SourceText
 
 _LINEN_MODULE = 'flax.linen.Module'
 _PLAIN_BASES = ('typing.Generic', 'abc.ABC', 'typing.Protocol', 'builtins.object')
@@ -195,7 +196,27 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents:
   member.listed = bool(loops) and not member.from_setup and member.container is None
   if member.listed:
     member.key = key_of(member.name_node, member.creation.path)
-    member.key_is_text = _is_text(member)
+    member.key_text, member.key_part = _key_texts(plan, member)
+  if member.from_setup and member.creation.kind in ('layer', 'class'):
+    _stored_plainly(member, parents)
+
+
+def _stored_plainly(member: Member, parents: dict[int, ast.AST]) -> None:
+  """Refuses what setup stores in another way than as an attribute, a flat list or a dict of modules."""
+  node: ast.AST = member.creation.node
+  containers = 0
+  while not isinstance(node, ast.stmt):
+    parent = parents[id(node)]
+    containers += isinstance(parent, _CONTAINERS) and (not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents))
+    plain = isinstance(parent, (ast.stmt, ast.IfExp, ast.Tuple, *_CONTAINERS)) or _is_conversion(parent)
+    added = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in ('append', 'insert')
+    if not (plain or added and not containers) or containers > 1 or isinstance(parent, ast.AugAssign):
+      raise Refused(f'{_short(member.creation)} is put into a nested list or an expression in setup (line {member.creation.line})')
+    node = parent
+
+
+def _is_conversion(node: ast.AST) -> bool:
+  return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ('tuple', 'list') and len(node.args) == 1
 
 
 def _kept_tuple(node: ast.Tuple, parents: dict[int, ast.AST]) -> bool:
@@ -204,9 +225,16 @@ def _kept_tuple(node: ast.Tuple, parents: dict[int, ast.AST]) -> bool:
   return isinstance(statement, ast.Assign) and statement.value is node and isinstance(statement.targets[0], ast.Attribute)
 
 
-def _is_text(member: Member) -> bool:
-  value = member.creation.names.get(member.key) if member.key is not None else None
-  return isinstance(value, str) or (isinstance(value, Opaque) and value.kind == 'str')
+def _key_texts(plan: ClassPlan, member: Member) -> tuple[str, str]:
+  """Returns the key of an nnx.Dict as an expression, and as a template: Linen's name, never a mere number."""
+  if member.key is None or member.name_node is None:
+    return '', '{}'
+  if not isinstance(member.name_node, ast.Name):
+    return SourceText(plan.source.module.text).node(member.name_node), template(member.name_node) or '{}'
+  value = member.creation.names.get(member.key)
+  if isinstance(value, str) or (isinstance(value, Opaque) and value.kind == 'str'):
+    return member.key, '{}'
+  return f"f'n{{{member.key}}}'", 'n{}'
 
 
 def _slot(parent: ast.Call, node: ast.AST, owner: Member) -> tuple[str, ...]:
