@@ -96,6 +96,14 @@ def call_value(it: Any, function: Value, args: tuple[Value, ...], kwargs: dict[s
 
 def _alternatives(it: Any, function: Alternatives, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
   results = [call_value(it, option, args, kwargs, node, frame) for option in function.options if option is not None]
+  followed = [result for result in results if not isinstance(result, Unknown)]
+  if followed and len(followed) < len(results) and not any(isinstance(option, Instance) for option in function.options):
+    if it.recording:
+      it.record.notes.append((node.lineno, f'some choices of {ast.unparse(node.func)} could not be followed and were taken to '
+                                           'give the shape of the others'))
+    results = followed
+  if all(isinstance(result, Array) for result in results) and len({str(result.shape) for result in results}) > 1:
+    return Alternatives(tuple(results))
   value = results[0]
   for other in results[1:]:
     value = join(value, other, None, it.table, 'either')

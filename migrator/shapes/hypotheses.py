@@ -117,7 +117,9 @@ def _rank(node: ast.FunctionDef, name: str, annotation: str) -> int | None:
 
 def attempts(it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]) -> Iterator[dict[str, Value]]:
   """Yields argument values to try, the most trustworthy first."""
-  for call in evidence[:3]:
+  names = [parameter.name for parameter in listed if parameter.role == 'array']
+  followed = [call for call in evidence if not any(isinstance(call.get(name), Unknown) and not call[name].soft for name in names)]
+  for call in followed[:3]:
     yield from_evidence(it, method, listed, call)
   arrays = [parameter for parameter in listed if parameter.role == 'array' and parameter.dtype != 'key']
   ranks: tuple[int, ...] = _RANKS

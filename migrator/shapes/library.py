@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 from typing import Any
 
 from . import builtin_calls, oracle
 from .expressions import as_size
+from .joins import join
 from .listed import of_list
 from .reshaping import reshaped
 from .values import (
@@ -25,6 +27,9 @@ from .values import (
   first_unknown,
   like,
 )
+
+# Keywords of older JAX versions that code still uses.
+_OLD_KEYWORDS = {'jax.numpy.clip': {'a': 'arr', 'a_min': 'min', 'a_max': 'max'}}
 
 # Arguments that change numbers or dtypes, never shapes; JAX wants their concrete value.
 _SHAPELESS = ('precision', 'preferred_element_type', 'dtype', 'out_sharding', 'broadcast_dropout')
@@ -87,6 +92,10 @@ def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, 
     # Flags of Linen functions decide which way they go; an array in their place cannot.
     args = tuple(True if isinstance(arg, Late) and not arg.optional else arg for arg in args)
     kwargs = {key: True if isinstance(value, Late) and not value.optional else value for key, value in kwargs.items()}
+  old = _OLD_KEYWORDS.get(name, {})
+  kwargs = {old.get(key, key): value for key, value in kwargs.items()}
+  if args and isinstance(args[0], Alternatives):
+    return _each(it, name, args, kwargs, node)
   values = _prepared(it, args, kwargs)
   if isinstance(values, Unknown):
     return Unknown(values.reason if values.line else f'{name}: {values.reason}', values.line or node.lineno, values.soft)
@@ -107,6 +116,14 @@ def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, 
     return Unknown(f'{name}: {error}', node.lineno)
   except TypeError as error:
     return Unknown(f'{name}: {error}', node.lineno)
+
+
+def _each(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+  """Asks for every option of the first argument; one that the function refuses is not the one at hand there."""
+  options = [option for option in args[0].options if option is not None]
+  results = [library_call(it, name, (option, *args[1:]), kwargs, node) for option in options]
+  followed = [result for result in results if not isinstance(result, Unknown)] or results
+  return functools.reduce(lambda left, right: join(left, right, None, it.table, 'either'), followed)
 
 
 def _broadcast(it: Any, name: str, values: Any, line: int) -> Value | None:

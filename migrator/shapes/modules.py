@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import ast
+import functools
 from typing import Any
 
 from . import oracle
 from .events import Creation, Use
 from .inner_layers import note_inner_uses
-from .joins import elements
+from .joins import elements, join
 from .keys import NoKey, memory_key
 from .layers import layer_output, parameter_shape
 from .values import (
+  Alternatives,
   Array,
   Bound,
   ClassRef,
@@ -100,6 +102,11 @@ def ensure_setup(it: Any, owner: Instance, frame: Any) -> None:
 def call_instance(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
                   method: str = '__call__') -> Value:
   """Calls a module instance."""
+  if args and isinstance(args[0], Alternatives):
+    inputs = [option for option in args[0].options if isinstance(option, Array)]
+    if inputs:
+      results = [call_instance(it, owner, (item, *args[1:]), kwargs, node, frame, method) for item in inputs]
+      return functools.reduce(lambda left, right: join(left, right, None, it.table, 'either'), results)
   use = None
   if owner.creation is not None and it.recording:
     use = Use(node, args, kwargs, method, frame.node, names=_snapshot(frame))

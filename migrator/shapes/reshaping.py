@@ -63,7 +63,9 @@ def _explicit(it: Any, array: Array, shape: tuple[Dim, ...], node: ast.Call) -> 
   fits = _may_fit(it, array.shape, shape)
   if fits is False:
     sizes = [f'({", ".join(map(str, dims))})' for dims in (array.shape, shape)]
-    return Unknown(f'a reshape of {sizes[0]} to {sizes[1]}, which do not fit for all sizes of the input', node.lineno)
+    return Unknown(
+      f'a reshape of {sizes[0]} to {sizes[1]}, which do not fit for all sizes of the input', node.lineno
+    )
   if fits is None:
     _note_fit(it, node.lineno)
   for dim in shape:

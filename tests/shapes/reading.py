@@ -32,13 +32,18 @@ def read(text: str, name: str = 'M') -> Analysis:
 
 def method(body: str, arguments: str = 'x', fields: str = '') -> Analysis:
   """Returns the analysis of a compact class with this body of `__call__`."""
-  lines = ['class M(nn.Module):', *(f'  {line.strip()}' for line in fields.splitlines() if line.strip()), '  @nn.compact',
-           f'  def __call__(self, {arguments}):', textwrap.indent(textwrap.dedent(body).strip('\n'), '    ')]
+  lines = [
+    'class M(nn.Module):',
+    *(f'  {line.strip()}' for line in fields.splitlines() if line.strip()),
+    '  @nn.compact',
+    f'  def __call__(self, {arguments}):',
+    textwrap.indent(textwrap.dedent(body).strip('\n'), '    '),
+  ]
   return read('\n'.join(lines))
 
 
 def inputs(analysis: Analysis) -> list[Any]:
-  """Returns, per layer in order, the last size of its first input as text; 'line N: reason' where it is unknown."""
+  """Returns, per layer in order, the last size of its first input as text, or where it is unknown."""
   found = []
   for creation in analysis.record.order:
     if creation.kind in ('layer', 'class'):

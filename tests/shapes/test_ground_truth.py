@@ -1,7 +1,7 @@
 """The sizes found by reading are those that Linen itself makes, in every case of every fixture program.
 
-Linen runs under `jax.eval_shape`; an interceptor writes down which layer is called with which input, and the tree
-of variables gives the shapes of parameters.  What the interpreter found is evaluated at the sizes of the case.
+Linen runs under `jax.eval_shape`; an interceptor writes down which layer is called with which input, and the
+tree of variables gives the shapes of parameters.  What was read is evaluated at the sizes of the case.
 """
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def observed(root: Path, table: Any) -> tuple[list[Call], dict[tuple[str, ...], 
   """Runs the Linen model of a case under eval_shape; returns the calls and the shapes of all variables."""
   calls: list[Call] = []
 
-  def watch(following: Any, args: tuple[Any, ...], kwargs: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+  def watch(
+    following: Any, args: tuple[Any, ...], kwargs: dict[str, Any], context: nn.module.InterceptorContext
+  ) -> Any:
     if context.method_name == '__call__':
       calls.append(Call(context.module, tuple(map(str, context.module.path)),
                         tuple(tuple(arg.shape) if hasattr(arg, 'shape') else None for arg in args)))
@@ -103,19 +105,36 @@ class Sizes:
     raise Open
 
 
-def checked(analysis: Analysis, call: Call, calls: list[Call], variables: dict[tuple[str, ...], tuple[int, ...]]) -> int:
+def checked(
+  analysis: Analysis, call: Call, calls: list[Call], variables: dict[tuple[str, ...], tuple[int, ...]]
+) -> int:
   """Compares one real instance with what was read of its class; returns how many sizes were compared."""
   sizes, count = Sizes(analysis, call), 0
-  inner = {(type(other.module).__name__, other.shapes[0][-1]) for other in calls
-           if other.path[:len(call.path)] == call.path and other.path != call.path and other.shapes and other.shapes[0]}
+  inner = {
+    (type(other.module).__name__, other.shapes[0][-1])
+    for other in calls
+    if other.path[: len(call.path)] == call.path
+    and other.path != call.path
+    and other.shapes
+    and other.shapes[0]
+  }
   scope = {path[1 + len(call.path)]: shape for path, shape in variables.items()
            if path[1:1 + len(call.path)] == call.path and len(path) == 2 + len(call.path)}
   for creation in analysis.record.order:
-    if creation.path or creation.chain or any(isinstance(node, ast.Return) for node in ast.walk(creation.inside)
-                                               if node is not creation.inside.body[-1]):
+    if (
+      creation.path
+      or creation.chain
+      or any(
+        isinstance(node, ast.Return)
+        for node in ast.walk(creation.inside)
+        if node is not creation.inside.body[-1]
+      )
+    ):
       continue
     try:
-      if creation.kind == 'param' and hasattr(creation.value, 'shape') and creation.arguments['name'] in scope:
+      if (
+        creation.kind == 'param' and hasattr(creation.value, 'shape') and creation.arguments['name'] in scope
+      ):
         found = tuple(sizes.value(dim) for dim in creation.value.shape)
         assert found == scope[creation.arguments['name']], f'{analysis.source.name}:{creation.line}'
         count += 1
@@ -131,7 +150,9 @@ def checked(analysis: Analysis, call: Call, calls: list[Call], variables: dict[t
   return count
 
 
-@pytest.mark.parametrize(('program', 'index'), CASES, ids=[f'{program.name}-{index}' for program, index in CASES])
+@pytest.mark.parametrize(
+  ('program', 'index'), CASES, ids=[f'{program.name}-{index}' for program, index in CASES]
+)
 def test_sizes_are_those_of_linen(program: Any, index: int, root: Path) -> None:
   if program.cases[index].get('method', '__call__') != '__call__':
     pytest.skip('the case calls another method')

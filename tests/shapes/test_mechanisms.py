@@ -12,27 +12,61 @@ FOUND = {
   'closure': ('def f(y):\n  return nn.Dense(self.f)(y)\nreturn nn.Dense(1)(f(x))', 'f: int', ['x_last', 'f']),
   'lambda': ('f = lambda y: jnp.concatenate([y, y], -1)\nreturn nn.Dense(1)(f(x))', '', ['2*x_last']),
   'partial': ('d = partial(nn.Dense, use_bias=False)\nreturn d(3)(d(2)(x))', '', ['2', 'x_last']),
-  'tuple assignment': ('a, b = jnp.split(nn.Dense(8)(x), 2, axis=-1)\nreturn nn.Dense(1)(a)', '', ['x_last', '4']),
+  'tuple assignment': (
+    'a, b = jnp.split(nn.Dense(8)(x), 2, axis=-1)\nreturn nn.Dense(1)(a)',
+    '',
+    ['x_last', '4'],
+  ),
   'augmented assignment': ('y = nn.Dense(6)(x)\ny += 1\nreturn nn.Dense(1)(y)', '', ['x_last', '6']),
   'known condition': ('x = nn.Dense(3 if True else 4)(x)\nreturn nn.Dense(1)(x)', '', ['x_last', '3']),
-  'unrolled loop': ('for k in (2, 3):\n  x = jnp.concatenate([x] * k, -1)\nreturn nn.Dense(1)(x)', '', ['6*x_last']),
-  'heads': ('y = nn.Dense(self.h * self.d)(x)\ny = y.reshape(*y.shape[:-1], self.h, -1)\nreturn nn.Dense(1)(y)',
-            'h: int\nd: int', ['x_last', 'd']),
-  'heads and back': ('b, t, d = x.shape\ny = x.reshape(b, t, self.h, d // self.h)\n'
-                     'return nn.Dense(1)(y.reshape(b, t, -1))', 'h: int', ['x_last']),
-  'divided and back': ('b, t, d = x.shape\ny = x.reshape(b, t, self.h, -1)\nreturn nn.Dense(1)(y.reshape(b, t, -1))',
-                       'h: int', ['x_last']),
-  'einops': ("b, h, w, c = x.shape\nreturn nn.Dense(1)(einops.rearrange(x, 'b h w c -> b (h w c)'))", '',
-             ['x_1*x_2*x_last']),
+  'unrolled loop': (
+    'for k in (2, 3):\n  x = jnp.concatenate([x] * k, -1)\nreturn nn.Dense(1)(x)',
+    '',
+    ['6*x_last'],
+  ),
+  'heads': (
+    'y = nn.Dense(self.h * self.d)(x)\ny = y.reshape(*y.shape[:-1], self.h, -1)\nreturn nn.Dense(1)(y)',
+    'h: int\nd: int',
+    ['x_last', 'd'],
+  ),
+  'heads and back': (
+    'b, t, d = x.shape\ny = x.reshape(b, t, self.h, d // self.h)\nreturn nn.Dense(1)(y.reshape(b, t, -1))',
+    'h: int',
+    ['x_last'],
+  ),
+  'divided and back': (
+    'b, t, d = x.shape\ny = x.reshape(b, t, self.h, -1)\nreturn nn.Dense(1)(y.reshape(b, t, -1))',
+    'h: int',
+    ['x_last'],
+  ),
+  'einops': (
+    "b, h, w, c = x.shape\nreturn nn.Dense(1)(einops.rearrange(x, 'b h w c -> b (h w c)'))",
+    '',
+    ['x_1*x_2*x_last'],
+  ),
   'conv': ('x = nn.Conv(self.f, (3, 3))(x)\nreturn nn.Dense(1)(x.mean((1, 2)))', 'f: int', ['x_last_2', 'f']),
   'equal sizes': ('y = nn.Dense(self.f)(x)\nreturn nn.Dense(1)(x + y)', 'f: int', ['x_last', 'f']),
-  'stack of a comprehension': ('y = jnp.stack([jnp.ones((2,)) for _ in range(self.n)], -1)\nreturn nn.Dense(1)(y)',
-                               'n: int', ['n']),
+  'stack of a comprehension': (
+    'y = jnp.stack([jnp.ones((2,)) for _ in range(self.n)], -1)\nreturn nn.Dense(1)(y)',
+    'n: int',
+    ['n'],
+  ),
   'numpy with sizes': ('y = np.zeros((2, x.shape[-1]))\nreturn nn.Dense(1)(y)', '', ['x_last']),
-  'callable field': ('return nn.Dense(1)(self.act(nn.Dense(4)(x)))', 'act: Callable = nn.relu', ['4', 'x_last']),
-  'list popped': ('s = []\ns.append(nn.Dense(3)(x))\ns.append(nn.Dense(4)(x))\nreturn nn.Dense(1)(s.pop())', '',
-                  ['x_last', 'x_last', '4']),
-  'dict of layers': ("d = {'a': nn.Dense(3), 'b': nn.Dense(4)}\nreturn nn.Dense(1)(d['b'](x))", '', ['x_last', '4']),
+  'callable field': (
+    'return nn.Dense(1)(self.act(nn.Dense(4)(x)))',
+    'act: Callable = nn.relu',
+    ['4', 'x_last'],
+  ),
+  'list popped': (
+    's = []\ns.append(nn.Dense(3)(x))\ns.append(nn.Dense(4)(x))\nreturn nn.Dense(1)(s.pop())',
+    '',
+    ['x_last', 'x_last', '4'],
+  ),
+  'dict of layers': (
+    "d = {'a': nn.Dense(3), 'b': nn.Dense(4)}\nreturn nn.Dense(1)(d['b'](x))",
+    '',
+    ['x_last', '4'],
+  ),
 }
 
 
@@ -47,7 +81,10 @@ UNKNOWN = {
   'function of elsewhere': ('import other\ny = other.f(x)\nreturn nn.Dense(1)(y)', ''),
   'module in a field': ('return nn.Dense(1)(self.body(x))', 'body: nn.Module'),
   'argument absent from a dict': ("d = {'a': x}\nreturn nn.Dense(1)(d['b'])", ''),
-  'two ranks': ('if self.flag:\n  x = x.reshape(x.shape[0], -1)\nelse:\n  x = x[None, None]\nreturn nn.Dense(1)(x)', 'flag: bool'),
+  'two ranks': (
+    'if self.flag:\n  x = x.reshape(x.shape[0], -1)\nelse:\n  x = x[None, None]\nreturn nn.Dense(1)(x)',
+    'flag: bool',
+  ),
 }
 
 
@@ -60,14 +97,19 @@ def test_what_cannot_be_followed_is_unknown_with_a_line(body: str, fields: str) 
 
 
 def test_a_loop_over_a_field_carries_its_width() -> None:
-  analysis = method('for f in self.features:\n  x = nn.Dense(f)(x)\nreturn nn.Dense(1)(x)', fields='features: Sequence[int]')
+  analysis = method(
+    'for f in self.features:\n  x = nn.Dense(f)(x)\nreturn nn.Dense(1)(x)', fields='features: Sequence[int]'
+  )
   creation = analysis.record.order[0]
   info = analysis.table.info(str(creation.uses[-1].args[0].shape[-1]))
   assert (info.kind, str(info.entry), str(info.update)) == ('carried', 'x_last', 'f')
 
 
 def test_two_branches_give_either_size() -> None:
-  analysis = method('if self.flag:\n  y = nn.Dense(3)(x)\nelse:\n  y = nn.Dense(4)(x)\nreturn nn.Dense(1)(y)', fields='flag: bool')
+  analysis = method(
+    'if self.flag:\n  y = nn.Dense(3)(x)\nelse:\n  y = nn.Dense(4)(x)\nreturn nn.Dense(1)(y)',
+    fields='flag: bool',
+  )
   info = analysis.table.info(inputs(analysis)[-1])
   assert (info.kind, info.then, info.orelse) == ('phi', 3, 4)
 

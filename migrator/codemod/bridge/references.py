@@ -43,7 +43,7 @@ class ModuleReferences:
     self.project = project
     self.module = module
     self.plans = {name: plan for name, plan in plans.items() if plan.native}
-    self.parents, self.scopes = _read(module)
+    self.parents, self.scopes, self.texts = _read(module)
     self.native = {node for plan in self.plans.values() if plan.source.module is module for node in ast.walk(plan.source.node)}
 
   def all(self) -> Iterator[Reference]:
@@ -72,11 +72,11 @@ class ModuleReferences:
     return None if found is None else (found, None)
 
   def _resolved(self, node: ast.AST) -> str | None:
-    text = dotted(node)
-    if text is None:
-      return None
-    entity = self.project.resolver.resolve(self.module, text, self.scopes.get(node))
-    return None if entity is None else entity.text
+    if node not in self.texts:
+      text = dotted(node)
+      entity = None if text is None else self.project.resolver.resolve(self.module, text, self.scopes.get(node))
+      self.texts[node] = None if entity is None else entity.text
+    return self.texts[node]
 
   def _reference(self, node: ast.expr) -> Reference | None:
     found = self.meaning(node)
@@ -166,15 +166,19 @@ class ModuleReferences:
         yield plan
 
 
-_READ: weakref.WeakKeyDictionary[Any, tuple[dict[ast.AST, ast.AST], dict[ast.AST, Any]]] = weakref.WeakKeyDictionary()
+_Read = tuple[dict[ast.AST, ast.AST], dict[ast.AST, Any], dict[ast.AST, str | None]]
+_READ: weakref.WeakKeyDictionary[Any, _Read] = weakref.WeakKeyDictionary()
 
 
-def _read(module: Any) -> tuple[dict[ast.AST, ast.AST], dict[ast.AST, Any]]:
-  """Returns the parent of every node, and the scope of every name that is read; classes are planned several times."""
+def _read(module: Any) -> _Read:
+  """Returns what does not depend on the plans, which are made several times.
+
+  The parent of every node, the scope of every name that is read, and a memory for what names mean.
+  """
   if module not in _READ:
     parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
     scopes = {node: scope for node, scope in written_names(module) if isinstance(node, (ast.Name, ast.Attribute))}
-    _READ[module] = parents, scopes
+    _READ[module] = parents, scopes, {}
   return _READ[module]
 
 
