@@ -8,7 +8,7 @@ from typing import Any
 from migrator.manifest import Branch, ClassMap, Leaf, Loop, Submodule
 from migrator.manifest import Member as Row
 
-from .naming import template
+from .naming import explicit_name, template
 from .plan import ClassPlan, Member
 
 
@@ -117,8 +117,9 @@ def _container_path(member: Member) -> tuple[str, ...]:
 def linen_name(member: Member) -> tuple[tuple[str, ...] | None, str | None]:
   """Returns (explicit Linen path, None) or (None, prefix of the automatic name)."""
   creation = member.creation
-  if isinstance(creation.name, str):
-    return (creation.name,), None
+  fixed = explicit_name(creation)
+  if fixed is not None:
+    return (fixed,), None
   if member.name_node is not None and not isinstance(member.name_node, ast.Constant) and creation.name is not None:
     return (template(member.name_node) or '{}',), None
   if member.from_setup:

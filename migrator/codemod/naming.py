@@ -95,4 +95,7 @@ def automatic(stems: list[str], namer: Namer) -> list[str]:
 def explicit_name(creation: Any) -> str | None:
   """Returns the constant `name=` of a creation, or the name given to self.param and self.variable."""
   name = creation.arguments.get('name') if creation.kind in ('param', 'variable') else creation.name
+  in_loop = any(isinstance(node, (ast.For, ast.While, ast.ListComp, ast.DictComp, ast.GeneratorExp)) for node, _ in creation.path)
+  if in_loop and creation.name_node is not None and not isinstance(creation.name_node, ast.Constant):
+    return None  # `str(i)` is another name in every pass
   return name if isinstance(name, str) else None
