@@ -74,7 +74,9 @@ class Evidence:
   def __init__(self) -> None:
     self.observed: dict[str, list[Observed]] = {}
 
-  def add(self, user: str, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str) -> None:
+  def add(
+    self, user: str, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str
+  ) -> None:
     found = owner.source.methods.get(method)
     if found is None:
       return
@@ -136,7 +138,9 @@ def _mentioned(project: Any, source: Any, short: dict[str, list[str]]) -> set[st
       same_module = [name for name in short[text] if name.split(':')[0] == source.module.name]
       found.update(same_module or short[text])
     elif text is not None and isinstance(getattr(node, 'ctx', None), ast.Load) and text[:1].isupper():
-      resolved = project.resolve_node(source.module, node)  # an alias: `from .blocks import Residual as Block`
+      resolved = project.resolve_node(
+        source.module, node
+      )  # an alias: `from .blocks import Residual as Block`
       if resolved in project.classes and project.classes[resolved].is_linen:
         found.add(resolved)
   return found
@@ -162,12 +166,16 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
   return best
 
 
-_ABOUT_RANK = re.compile(r'rank|dim|unpack|range|axis|axes|shape|permut|ind(ex|ices)|broadcast|absent|batch|array|Conv')
+_ABOUT_RANK = re.compile(
+  r'rank|dim|unpack|range|axis|axes|shape|permut|ind(ex|ices)|broadcast|absent|batch|array|Conv'
+)
 
 
 def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
   """Other arguments cannot help where the reasons have nothing to do with ranks, or stay the same for three of them."""
-  problems = found.unsized or [(0, value.reason) for value in found.results.values() if isinstance(value, Unknown)]
+  problems = found.unsized or [
+    (0, value.reason) for value in found.results.values() if isinstance(value, Unknown)
+  ]
   tried.append(problems)
   if problems and not any(_ABOUT_RANK.search(reason) for _, reason in problems):
     return True
@@ -181,9 +189,17 @@ def _choices(project: Any, source: Any, methods: list[str], observed: list[Obser
 
 def entry_methods(source: Any) -> list[str]:
   """Returns the methods to interpret: `__call__` first, then the other public ones."""
-  names = [name for name, method in source.methods.items()
-           if name not in _SKIPPED_METHODS and not method.is_static and not method.is_classmethod and not method.is_property]
-  public = [name for name in names if not name.startswith('_') or name == '__call__' or source.methods[name].compact]
+  names = [
+    name
+    for name, method in source.methods.items()
+    if name not in _SKIPPED_METHODS
+    and not method.is_static
+    and not method.is_classmethod
+    and not method.is_property
+  ]
+  public = [
+    name for name in names if not name.startswith('_') or name == '__call__' or source.methods[name].compact
+  ]
   called = _called_on_self(source)
   entries = [name for name in public if name == '__call__' or name not in called]
   if '__call__' in public:
@@ -195,13 +211,20 @@ def _called_on_self(source: Any) -> set[str]:
   called: set[str] = set()
   for method in source.methods.values():
     for node in ast.walk(method.node):
-      if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) \
-          and node.func.value.id == 'self' and node.func.attr != method.name:
+      if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == 'self'
+        and node.func.attr != method.name
+      ):
         called.add(node.func.attr)
   return called
 
 
-def _interpret(project: Any, source: Any, methods: list[str], observed: list[Observed], choice: int) -> tuple[Analysis, list[Any]]:
+def _interpret(
+  project: Any, source: Any, methods: list[str], observed: list[Observed], choice: int
+) -> tuple[Analysis, list[Any]]:
   record, table = Recording(), SymbolTable(oracle.symbol)
   seen: list[Any] = []
   it = Interpreter(project, record, table, lambda *call: seen.append(call) if it.recording else None)
@@ -217,12 +240,16 @@ def _interpret(project: Any, source: Any, methods: list[str], observed: list[Obs
   except Exception as error:  # code that defeats the interpreter keeps its class Linen, never the run
     if os.environ.get('LINEN2NNX_DEBUG'):
       raise
-    record.refusals.append((source.node.lineno, f'the tool failed on it ({type(error).__name__}: {error}); please report it'))
+    record.refusals.append(
+      (source.node.lineno, f'the tool failed on it ({type(error).__name__}: {error}); please report it')
+    )
   analysis.unsized = unsized(record)
   return analysis, seen
 
 
-def _methods(it: Interpreter, analysis: Analysis, methods: list[str], observed: list[Observed], choice: int) -> None:
+def _methods(
+  it: Interpreter, analysis: Analysis, methods: list[str], observed: list[Observed], choice: int
+) -> None:
   source = analysis.source
   for name in methods:
     method = source.methods[name]
@@ -254,15 +281,27 @@ def _take(iterator: Any, count: int) -> Any:
 def _distinct(calls: list[dict[str, Value]]) -> list[dict[str, Value]]:
   seen: dict[str, dict[str, Value]] = {}
   for call in calls:
-    key = repr({name: (len(value.shape), value.dtype) if isinstance(value, Array) else type(value).__name__ for name, value in call.items()})
+    key = repr(
+      {
+        name: (len(value.shape), value.dtype) if isinstance(value, Array) else type(value).__name__
+        for name, value in call.items()
+      }
+    )
     seen.setdefault(key, call)
-  ranked = sorted(seen.values(), key=lambda call: (contains(call, Unknown), -sum(isinstance(value, Array) for value in call.values())))
+  ranked = sorted(
+    seen.values(),
+    key=lambda call: (contains(call, Unknown), -sum(isinstance(value, Array) for value in call.values())),
+  )
   return ranked
 
 
 def _score(analysis: Analysis) -> int:
   unknown = sum(isinstance(value, Unknown) for value in analysis.results.values())
-  return 10 * len(analysis.unsized) + unknown + 3 * sum(1 for _, text in analysis.record.notes if text.startswith('unbatched'))
+  return (
+    10 * len(analysis.unsized)
+    + unknown
+    + 3 * sum(1 for _, text in analysis.record.notes if text.startswith('unbatched'))
+  )
 
 
 def unsized(record: Recording) -> list[tuple[int, str]]:
@@ -348,4 +387,13 @@ def _kind_from(value: Opaque, seen: list[Value]) -> Value:
   return value
 
 
-__all__ = ['Alternatives', 'Analysis', 'Evidence', 'Repeated', 'analyse', 'analyse_all', 'unsized', 'users_first']
+__all__ = [
+  'Alternatives',
+  'Analysis',
+  'Evidence',
+  'Repeated',
+  'analyse',
+  'analyse_all',
+  'unsized',
+  'users_first',
+]

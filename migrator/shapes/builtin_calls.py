@@ -25,7 +25,9 @@ from .values import (
 )
 
 
-def builtin(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+def builtin(
+  it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
+) -> Value:
   """Returns the value of a call of a built-in function."""
   handler = _BUILTINS.get(name)
   if handler is not None:
@@ -33,14 +35,18 @@ def builtin(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value
   return static_call(it, f'builtins.{name}', args, kwargs, node)
 
 
-def static_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+def static_call(
+  it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call
+) -> Value:
   """Calls a function of the standard library or NumPy on values that are no arrays."""
   unknown = first_unknown((*args, *kwargs.values()))
   if unknown is not None:
     return unknown
   everything = (*args, *kwargs.values())
   if contains(everything, Late):
-    return Late(frozenset().union(*(value.names for value in everything if isinstance(value, Late))), ast.unparse(node))
+    return Late(
+      frozenset().union(*(value.names for value in everything if isinstance(value, Late))), ast.unparse(node)
+    )
   short = name.rsplit('.', 1)[-1]
   if contains(everything, Opaque):
     if short in ('int', 'round', 'max', 'min', 'ceil', 'floor', 'prod', 'sum', 'abs', 'len', 'log2'):
@@ -50,12 +56,20 @@ def static_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, V
       else:
         return expression_symbol(it, node) if short != 'log2' else Opaque(ast.unparse(node), 'float')
     else:
-      return Opaque(ast.unparse(node), {'float': 'float', 'bool': 'bool', 'str': 'str', 'sqrt': 'float'}.get(short, 'any'))
+      return Opaque(
+        ast.unparse(node), {'float': 'float', 'bool': 'bool', 'str': 'str', 'sqrt': 'float'}.get(short, 'any')
+      )
   try:
-    result = oracle.find(name)(*map(oracle.to_object, args), **{key: oracle.to_object(value) for key, value in kwargs.items()})
+    result = oracle.find(name)(
+      *map(oracle.to_object, args), **{key: oracle.to_object(value) for key, value in kwargs.items()}
+    )
   except Exception:
     if any(oracle.is_symbolic(value) for value in _flat(args)):
-      return expression_symbol(it, node) if short in ('int', 'round', 'max', 'min', 'prod', 'ceil') else Opaque(ast.unparse(node), 'float')
+      return (
+        expression_symbol(it, node)
+        if short in ('int', 'round', 'max', 'min', 'prod', 'ceil')
+        else Opaque(ast.unparse(node), 'float')
+      )
     return Unknown(f'{ast.unparse(node)} is not followed', node.lineno)
   return _plain(result)
 
@@ -72,7 +86,11 @@ def _plain(result: Any) -> Value:
   if hasattr(result, 'shape') and hasattr(result, 'dtype'):
     if result.shape == ():
       return result.item() if hasattr(result, 'item') else result
-    return Array(tuple(result.shape), str(result.dtype)) if str(result.dtype) != 'object' else Unknown('an array of sizes')
+    return (
+      Array(tuple(result.shape), str(result.dtype))
+      if str(result.dtype) != 'object'
+      else Unknown('an array of sizes')
+    )
   return result
 
 
@@ -84,7 +102,9 @@ def _len(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: A
     return value.shape[0]
   if isinstance(value, Opaque) and value.source:
     text = f'len({value.source})'
-    return it.table.new(text, SymbolInfo('field' if value.source.startswith('self.') else 'local', source=text))
+    return it.table.new(
+      text, SymbolInfo('field' if value.source.startswith('self.') else 'local', source=text)
+    )
   if isinstance(value, Unknown):
     return value
   return Opaque(ast.unparse(node), 'int')
@@ -141,11 +161,22 @@ def _reversed(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, fra
 
 def _isinstance(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
   value, kind = args[0], args[1] if len(args) > 1 else None
-  names = [item.name.rsplit('.', 1)[-1] for item in (kind if isinstance(kind, tuple) else (kind,)) if isinstance(item, External)]
+  names = [
+    item.name.rsplit('.', 1)[-1]
+    for item in (kind if isinstance(kind, tuple) else (kind,))
+    if isinstance(item, External)
+  ]
   if isinstance(value, Array) and names and not any(name in ('ndarray', 'Array') for name in names):
     return False
-  for types, labels in ((bool, ('bool', 'int')), (int, ('int',)), (float, ('float',)), (str, ('str',)), (tuple, ('tuple', 'Sequence')),
-                        (list, ('list', 'Sequence')), (dict, ('dict', 'Mapping'))):
+  for types, labels in (
+    (bool, ('bool', 'int')),
+    (int, ('int',)),
+    (float, ('float',)),
+    (str, ('str',)),
+    (tuple, ('tuple', 'Sequence')),
+    (list, ('list', 'Sequence')),
+    (dict, ('dict', 'Mapping')),
+  ):
     if isinstance(value, types):
       return any(label in names for label in labels) if names else Opaque(ast.unparse(node), 'bool')
   if oracle.is_symbolic(value) and names:
@@ -182,7 +213,11 @@ def _nothing(it: Any, args: Any, kwargs: Any, node: ast.Call, frame: Any) -> Val
 
 
 def _type(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
-  return ClassRef(args[0].source) if args and isinstance(args[0], Instance) and args[0].source else Opaque(ast.unparse(node))
+  return (
+    ClassRef(args[0].source)
+    if args and isinstance(args[0], Instance) and args[0].source
+    else Opaque(ast.unparse(node))
+  )
 
 
 def _sum(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
@@ -198,17 +233,37 @@ def _sum(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: A
 
 
 def _callable(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
-  return Opaque(ast.unparse(node), 'bool') if isinstance(args[0], Opaque) else not isinstance(args[0], (int, float, str, tuple, list))
+  return (
+    Opaque(ast.unparse(node), 'bool')
+    if isinstance(args[0], Opaque)
+    else not isinstance(args[0], (int, float, str, tuple, list))
+  )
 
 
 _BUILTINS = {
-    'len': _len, 'range': _range, 'enumerate': _enumerate, 'zip': _zip, 'list': _sequence, 'tuple': _sequence, 'reversed': _reversed,
-    'isinstance': _isinstance, 'getattr': _getattr, 'setattr': _setattr, 'dict': _dict, 'print': _nothing, 'type': _type,
-    'sum': _sum, 'callable': _callable, 'sorted': _sequence, 'iter': _sequence,
+  'len': _len,
+  'range': _range,
+  'enumerate': _enumerate,
+  'zip': _zip,
+  'list': _sequence,
+  'tuple': _sequence,
+  'reversed': _reversed,
+  'isinstance': _isinstance,
+  'getattr': _getattr,
+  'setattr': _setattr,
+  'dict': _dict,
+  'print': _nothing,
+  'type': _type,
+  'sum': _sum,
+  'callable': _callable,
+  'sorted': _sequence,
+  'iter': _sequence,
 }
 
 
-def container_method(it: Any, owner: Value, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+def container_method(
+  it: Any, owner: Value, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call
+) -> Value:
   """Returns the value of a method call on a list, dict, string or another plain value."""
   if isinstance(owner, list):
     return _list_method(owner, name, args, node)
@@ -256,14 +311,23 @@ def _repeated_method(it: Any, owner: Repeated, name: str, args: tuple[Value, ...
     item = args[-1]
     if not any(item is old for old in owner.items):
       owner.items = (*owner.items, item)
-      owner.element = join_elements(it, [owner.element, item], node) if not isinstance(owner.element, Unknown) else item
+      owner.element = (
+        join_elements(it, [owner.element, item], node) if not isinstance(owner.element, Unknown) else item
+      )
     return None
   if name == 'pop':
     return owner.element
   return None if name in ('reverse', 'extend') else Unknown(f'list.{name} is not followed', node.lineno)
 
 
-def _dict_method(it: Any, owner: dict[Any, Value], name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+def _dict_method(
+  it: Any,
+  owner: dict[Any, Value],
+  name: str,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+) -> Value:
   if name in ('get', 'pop', 'setdefault') and args and isinstance(args[0], str):
     if args[0] in owner:
       return owner.pop(args[0]) if name == 'pop' else owner[args[0]]

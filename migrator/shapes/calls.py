@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from . import builtin_calls, oracle
@@ -10,6 +11,7 @@ from .expressions import evaluate
 from .joins import join
 from .library import array_method, library_call
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
+from .transforms import call_mapped, transformed
 from .values import (
   Alternatives,
   Array,
@@ -19,6 +21,7 @@ from .values import (
   External,
   Instance,
   Late,
+  Mapped,
   Opaque,
   Partial,
   Unknown,
@@ -28,11 +31,43 @@ from .values import (
   first_unknown,
 )
 
-_IDENTITY_TRANSFORMS = ('jax.jit', 'jax.checkpoint', 'jax.remat', 'functools.wraps', 'functools.cache', 'functools.lru_cache',
-                        'jax.named_call')
-_LIFTED = ('scan', 'vmap', 'remat', 'checkpoint', 'jit', 'while_loop', 'cond', 'switch', 'map_variables', 'grad', 'vjp', 'jvp',
-           'custom_vjp', 'add_metadata_axis', 'remat_scan', 'value_and_grad', 'transforms', 'fold_rngs', 'share_scope',
-           'with_partitioning', 'with_logical_partitioning', 'scan_with_axes', 'partitioning', 'intercept_methods', 'apply', 'init')
+_IDENTITY_TRANSFORMS = (
+  'jax.jit',
+  'jax.checkpoint',
+  'jax.remat',
+  'functools.wraps',
+  'functools.cache',
+  'functools.lru_cache',
+  'jax.named_call',
+)
+_LIFTED = (
+  'scan',
+  'vmap',
+  'remat',
+  'checkpoint',
+  'jit',
+  'while_loop',
+  'cond',
+  'switch',
+  'map_variables',
+  'grad',
+  'vjp',
+  'jvp',
+  'custom_vjp',
+  'add_metadata_axis',
+  'remat_scan',
+  'value_and_grad',
+  'transforms',
+  'fold_rngs',
+  'share_scope',
+  'with_partitioning',
+  'with_logical_partitioning',
+  'scan_with_axes',
+  'partitioning',
+  'intercept_methods',
+  'apply',
+  'init',
+)
 
 
 def evaluate_call(it: Any, node: ast.Call, frame: Any) -> Value:
@@ -67,14 +102,31 @@ def arguments(it: Any, node: ast.Call, frame: Any) -> tuple[tuple[Value, ...], d
   return tuple(args), kwargs
 
 
-def call_value(it: Any, function: Value, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
-               partials: tuple[Any, ...] = (), factory: str | None = None) -> Value:
+def call_value(
+  it: Any,
+  function: Value,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  partials: tuple[Any, ...] = (),
+  factory: str | None = None,
+) -> Value:
   """Calls a value."""
   if isinstance(function, Unknown):
     return function
   if isinstance(function, Partial):
     merged = {**function.kwargs, **kwargs}
-    return call_value(it, function.function, (*function.args, *args), merged, node, frame, (*partials, function), factory or _factory(node) or 'partial')
+    return call_value(
+      it,
+      function.function,
+      (*function.args, *args),
+      merged,
+      node,
+      frame,
+      (*partials, function),
+      factory or _factory(node) or 'partial',
+    )
   if isinstance(function, External):
     return _external(it, function.name, args, kwargs, node, frame, partials, factory)
   if isinstance(function, ClassRef):
@@ -83,6 +135,8 @@ def call_value(it: Any, function: Value, args: tuple[Value, ...], kwargs: dict[s
     return call_closure(it, function, args, kwargs, node, frame)
   if isinstance(function, Instance):
     return call_instance(it, function, args, kwargs, node, frame)
+  if isinstance(function, Mapped):
+    return call_mapped(function, args, node, _caller(it, node, frame))
   if isinstance(function, Bound):
     return _bound(it, function, args, kwargs, node, frame)
   if isinstance(function, Alternatives):
@@ -94,15 +148,40 @@ def call_value(it: Any, function: Value, args: tuple[Value, ...], kwargs: dict[s
   return Unknown(f'{ast.unparse(node.func)} is not callable here', node.lineno)
 
 
-def _alternatives(it: Any, function: Alternatives, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
-  results = [call_value(it, option, args, kwargs, node, frame) for option in function.options if option is not None]
+def _caller(it: Any, node: ast.Call, frame: Any) -> Callable[[Value, tuple[Value, ...]], Value]:
+  return lambda function, args: call_value(it, function, args, {}, node, frame)
+
+
+def _alternatives(
+  it: Any,
+  function: Alternatives,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+) -> Value:
+  results = [
+    call_value(it, option, args, kwargs, node, frame) for option in function.options if option is not None
+  ]
   followed = [result for result in results if not isinstance(result, Unknown)]
-  if followed and len(followed) < len(results) and not any(isinstance(option, Instance) for option in function.options):
+  if (
+    followed
+    and len(followed) < len(results)
+    and not any(isinstance(option, Instance) for option in function.options)
+  ):
     if it.recording:
-      it.record.notes.append((node.lineno, f'some choices of {ast.unparse(node.func)} could not be followed and were taken to '
-                                           'give the shape of the others'))
+      it.record.notes.append(
+        (
+          node.lineno,
+          f'some choices of {ast.unparse(node.func)} could not be followed and were taken to '
+          'give the shape of the others',
+        )
+      )
     results = followed
-  if all(isinstance(result, Array) for result in results) and len({str(result.shape) for result in results}) > 1:
+  if (
+    all(isinstance(result, Array) for result in results)
+    and len({str(result.shape) for result in results}) > 1
+  ):
     return Alternatives(tuple(results))
   value = results[0]
   for other in results[1:]:
@@ -110,13 +189,17 @@ def _alternatives(it: Any, function: Alternatives, args: tuple[Value, ...], kwar
   return value
 
 
-def _opaque(it: Any, function: Opaque, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+def _opaque(
+  it: Any, function: Opaque, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call
+) -> Value:
   if function.kind == 'module':
     return Unknown(f'the module in {function.source} is not known', node.lineno)
-  array = next((arg for arg in args if isinstance(arg, Array)), None)
+  array = next((arg for arg in args if isinstance(arg, Array) and arg.dtype != 'key'), None)
   if array is not None:
     if it.recording:
-      it.record.notes.append((node.lineno, f'{function.source or "a function"} was taken to keep the shape of its argument'))
+      it.record.notes.append(
+        (node.lineno, f'{function.source or "a function"} was taken to keep the shape of its argument')
+      )
     return Array(array.shape, array.dtype)
   unknown = first_unknown((*args, *kwargs.values()))
   if unknown is not None:
@@ -129,15 +212,27 @@ def _opaque(it: Any, function: Opaque, args: tuple[Value, ...], kwargs: dict[str
 # -- classes and functions of the repository -----------------------------------------------------
 
 
-def _class(it: Any, function: ClassRef, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
-           partials: tuple[Any, ...], factory: str | None) -> Value:
+def _class(
+  it: Any,
+  function: ClassRef,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  partials: tuple[Any, ...],
+  factory: str | None,
+) -> Value:
   source = function.source
   if not source.is_linen:
     return Opaque(ast.unparse(node), 'object', of=source.name)
   if '**' in kwargs and it.recording and frame.subject:
-    it.record.notes.append((node.lineno, f'{source.node.name}(**...) was taken to give no argument that changes sizes'))
+    it.record.notes.append(
+      (node.lineno, f'{source.node.name}(**...) was taken to give no argument that changes sizes')
+    )
   fields = bind_fields(it, source, args, kwargs, node)
-  made = create(it, 'class', source.name, fields, node, frame, partials, factory or _factory(node, source.name), source)
+  made = create(
+    it, 'class', source.name, fields, node, frame, partials, factory or _factory(node, source.name), source
+  )
   if made.creation is not None:
     made.creation.prefix = function.prefix
   return made
@@ -147,12 +242,18 @@ def _factory(node: ast.Call, made: str = '') -> str | None:
   """Returns how the class is reached if not by its plain name; a nested class has one."""
   if isinstance(node.func, ast.Attribute) and made.endswith(f'.{node.func.attr}'):
     return None
-  if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) and node.func.value.id == 'self':
+  if (
+    isinstance(node.func, ast.Attribute)
+    and isinstance(node.func.value, ast.Name)
+    and node.func.value.id == 'self'
+  ):
     return f'field:{node.func.attr}'
   return None
 
 
-def call_closure(it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+def call_closure(
+  it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
+) -> Value:
   """Interprets a function of the repository in place."""
   from .frames import MAX_DEPTH, Frame
   if frame.depth > MAX_DEPTH:
@@ -163,9 +264,20 @@ def call_closure(it: Any, function: Closure, args: tuple[Value, ...], kwargs: di
   problem = bind(it, function, args, kwargs, env, node)
   if problem is not None:
     return Unknown(problem, node.lineno)
-  subject = frame.subject if function.self_value is None else (function.self_value is getattr(it, 'subject', None))
-  inner = Frame(env, function.module, function.node, function.self_value or (frame.self_value if function.local else None),
-                function.owner, subject, path=(), chain=(*frame.chain, node), depth=frame.depth + 1)
+  subject = (
+    frame.subject if function.self_value is None else (function.self_value is getattr(it, 'subject', None))
+  )
+  inner = Frame(
+    env,
+    function.module,
+    function.node,
+    function.self_value or (frame.self_value if function.local else None),
+    function.owner,
+    subject,
+    path=(),
+    chain=(*frame.chain, node),
+    depth=frame.depth + 1,
+  )
   if isinstance(function.node, ast.Lambda):
     home, it.table.home = it.table.home, False
     try:
@@ -191,11 +303,23 @@ def _identity(function: Closure) -> str:
   return f'{id(function.node)}/{id(function.self_value)}'
 
 
-def bind(it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], env: dict[str, Value], node: ast.Call) -> str | None:
+def bind(
+  it: Any,
+  function: Closure,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  env: dict[str, Value],
+  node: ast.Call,
+) -> str | None:
   """Binds arguments to parameters; returns what is wrong, or None."""
   parameters = function.node.args
   names = [parameter.arg for parameter in (*parameters.posonlyargs, *parameters.args)]
-  if function.self_value is not None and names and not isinstance(function.node, ast.Lambda) and not function.local:
+  if (
+    function.self_value is not None
+    and names
+    and not isinstance(function.node, ast.Lambda)
+    and not function.local
+  ):
     env[names[0]] = function.self_value
     names = names[1:]
   for name, value in zip(names, args):
@@ -224,7 +348,11 @@ def _defaults(it: Any, function: Closure, names: list[str], given: set[str], env
   from .frames import Frame
   parameters = function.node.args
   pairs = list(zip(reversed([*parameters.posonlyargs, *parameters.args]), reversed(parameters.defaults)))
-  pairs += [(parameter, default) for parameter, default in zip(parameters.kwonlyargs, parameters.kw_defaults) if default is not None]
+  pairs += [
+    (parameter, default)
+    for parameter, default in zip(parameters.kwonlyargs, parameters.kw_defaults)
+    if default is not None
+  ]
   for parameter, default in pairs:
     if parameter.arg in given:
       continue
@@ -247,7 +375,9 @@ def _super_call(it: Any, node: ast.Call, frame: Any) -> Value:
   for source in after:
     if name in source.own_methods:
       method = source.own_methods[name]
-      return call_closure(it, Closure(method.node, source.module, None, instance, source), args, kwargs, node, frame)
+      return call_closure(
+        it, Closure(method.node, source.module, None, instance, source), args, kwargs, node, frame
+      )
   if name in ('setup', '__post_init__'):
     return None
   return Unknown(f'super().{name} is not defined in the repository', node.lineno)
@@ -256,7 +386,9 @@ def _super_call(it: Any, node: ast.Call, frame: Any) -> Value:
 # -- bound methods ------------------------------------------------------------------------------
 
 
-def _bound(it: Any, function: Bound, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+def _bound(
+  it: Any, function: Bound, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
+) -> Value:
   owner, name = function.owner, function.name
   if isinstance(owner, Instance):
     if owner.source is not None and name in _API:
@@ -271,7 +403,9 @@ def _bound(it: Any, function: Bound, args: tuple[Value, ...], kwargs: dict[str, 
   return builtin_calls.container_method(it, owner, name, args, kwargs, node)
 
 
-def _chained(it: Any, owner: Bound, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+def _chained(
+  it: Any, owner: Bound, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call
+) -> Value:
   """`x.at[...].set(v)` keeps the shape of x."""
   inner = owner.owner
   while isinstance(inner, Bound):
@@ -282,8 +416,16 @@ def _chained(it: Any, owner: Bound, name: str, args: tuple[Value, ...], kwargs: 
 # -- library functions ---------------------------------------------------------------------------
 
 
-def _external(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
-              partials: tuple[Any, ...], factory: str | None) -> Value:
+def _external(
+  it: Any,
+  name: str,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  partials: tuple[Any, ...],
+  factory: str | None,
+) -> Value:
   if name == 'functools.partial':
     if not args:
       return Unknown('partial without a function', node.lineno)
@@ -294,8 +436,9 @@ def _external(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Val
     return _linen(it, name, args, kwargs, node, frame, partials, factory)
   if name in _IDENTITY_TRANSFORMS and args:
     return args[0]
-  if name == 'jax.vmap' and args and isinstance(args[0], (Closure, External)):
-    return Unknown('jax.vmap of a function is not followed', node.lineno)
+  found = transformed(it, name, args, kwargs, node, _caller(it, node, frame))
+  if found is not None:
+    return found
   return library_call(it, name, args, kwargs, node)
 
 
@@ -313,7 +456,9 @@ def _linen(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value]
   if short == 'merge_param':
     return _merge_param(args, node)
   if oracle.is_linen_class(name):
-    return create(it, 'layer', name, bind_layer(name, args, kwargs), node, frame, partials, factory or _factory(node))
+    return create(
+      it, 'layer', name, bind_layer(name, args, kwargs), node, frame, partials, factory or _factory(node)
+    )
   return library_call(it, name, args, kwargs, node)
 
 

@@ -5,9 +5,9 @@ import ast
 from typing import Any
 
 from .environments import copy_env
-from .expressions import evaluate, handles
+from .expressions import evaluate, handles, truth
 from .loops import concrete_passes, length_of, loop_element, makes_modules
-from .values import Repeated, Value
+from .values import Repeated, Unknown, Value
 
 
 @handles(ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
@@ -18,7 +18,7 @@ def _comprehension(it: Any, node: Any, frame: Any) -> Value:
   passes_over = iterable
   passes = concrete_passes(iterable)
   body: Any = node.value if isinstance(node, ast.DictComp) else node.elt
-  if passes is not None and len(node.generators) == 1 and not generator.ifs and not makes_modules([body]):
+  if passes is not None and len(node.generators) == 1 and not makes_modules([body]):
     return _concrete_comprehension(it, node, passes, frame)
   frame.env = copy_env(saved)
   frame.path = (*path, (node, 'body'))
@@ -38,14 +38,29 @@ def _comprehension(it: Any, node: Any, frame: Any) -> Value:
   return Repeated(element, node, length=length)
 
 
+def _chosen(it: Any, tests: list[ast.expr], frame: Any) -> bool | None:
+  """Returns whether all conditions hold; None if it is not known."""
+  answers = [truth(it, evaluate(it, test, frame)) for test in tests]
+  return False if False in answers else (None if None in answers else True)
+
+
 def _concrete_comprehension(it: Any, node: Any, passes: list[Value], frame: Any) -> Value:
   saved = frame.env
   frame.env = dict(saved)
   items: list[Value] = []
   keys: list[Value] = []
+  uncertain = False
   for value in passes:
     it.assign(node.generators[0].target, value, frame)
-    if isinstance(node, ast.DictComp):
+    chosen = _chosen(it, node.generators[0].ifs, frame)
+    if chosen is False:
+      continue
+    uncertain = uncertain or chosen is None
+    if uncertain:
+      # From here on the place of an item depends on conditions that are not known.
+      keys.append('*')
+      items.append(Unknown('which item it is depends on a condition', node.lineno, soft=True))
+    elif isinstance(node, ast.DictComp):
       keys.append(evaluate(it, node.key, frame))
       items.append(evaluate(it, node.value, frame))
     else:

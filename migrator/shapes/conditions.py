@@ -57,7 +57,10 @@ def _identity(left: Value, right: Value) -> bool | None:
     return True
   if right is None or left is None:
     other = left if right is None else right
-    if isinstance(other, (Unknown, Alternatives)):
+    if isinstance(other, Alternatives):
+      answers = {_identity(option, None) for option in other.options}
+      return answers.pop() if len(answers) == 1 else None
+    if isinstance(other, Unknown):
       return None
     if isinstance(other, (Array, Opaque, Late)):
       return None if other.optional or (isinstance(other, Opaque) and other.kind == 'any') else False

@@ -49,7 +49,9 @@ def _items(it: Any, nodes: list[ast.expr], frame: Any) -> list[Value] | Repeated
     elif isinstance(value, Repeated):
       return Repeated(value.element, value.loop, tuple([*items, *elements(value)]))
     else:
-      return Opaque(ast.unparse(node), 'sequence', element=value.element if isinstance(value, Opaque) else 'any')
+      return Opaque(
+        ast.unparse(node), 'sequence', element=value.element if isinstance(value, Opaque) else 'any'
+      )
   return items
 
 
@@ -114,8 +116,15 @@ def subscript(it: Any, owner: Value, index: Value, node: ast.Subscript) -> Value
     return _array_item(owner, index, node)
   if isinstance(owner, Alternatives):
     # An option that is too short is not the one at hand where the item is asked for.
-    fitting = tuple(option for option in owner.options
-                    if not (isinstance(option, (tuple, list)) and isinstance(index, int) and not -len(option) <= index < len(option)))
+    fitting = tuple(
+      option
+      for option in owner.options
+      if not (
+        isinstance(option, (tuple, list))
+        and isinstance(index, int)
+        and not -len(option) <= index < len(option)
+      )
+    )
     owner = Alternatives(fitting) if fitting else owner
     return any_of(it, owner, lambda option: subscript(it, option, index, node))
   if isinstance(owner, Repeated):
@@ -191,7 +200,9 @@ def _opaque_item(it: Any, owner: Opaque, index: Value, node: ast.Subscript) -> V
 
 @handles(ast.Slice)
 def _slice(it: Any, node: ast.Slice, frame: Any) -> Value:
-  parts = [None if part is None else evaluate(it, part, frame) for part in (node.lower, node.upper, node.step)]
+  parts = [
+    None if part is None else evaluate(it, part, frame) for part in (node.lower, node.upper, node.step)
+  ]
   if any(isinstance(part, Opaque) for part in parts):
     parts = [as_size(it, part) for part in parts]
   if any(isinstance(part, (Late, Array)) for part in parts):

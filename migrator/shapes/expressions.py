@@ -45,7 +45,9 @@ def handles(*kinds: type) -> Callable[[Callable[..., Value]], Callable[..., Valu
 def evaluate(it: Any, node: ast.expr, frame: Any) -> Value:
   """Returns the abstract value of an expression and reports it."""
   handler = _HANDLERS.get(type(node))
-  value = handler(it, node, frame) if handler else Unknown(f'{type(node).__name__} is not followed', node.lineno)
+  value = (
+    handler(it, node, frame) if handler else Unknown(f'{type(node).__name__} is not followed', node.lineno)
+  )
   if it.recording and frame.subject:
     it.record.values.setdefault(id(node), []).append(value)
   return value
@@ -97,6 +99,10 @@ def global_value(it: Any, qualified: str, node: ast.AST) -> Value:
   if found is not None:
     return ClassRef(found)
   module_name, name = qualified.split(':', 1)
+  owner, dot, attribute_name = name.rpartition('.')
+  if dot and f'{module_name}:{owner}' in it.project.classes:
+    return _class_attribute(it, ClassRef(it.project.classes[f'{module_name}:{owner}']), attribute_name,
+                            getattr(node, 'lineno', 0))
   module = it.project.modules.get(module_name)
   if module is None or '.' in name:
     return Unknown(f'{qualified} is not followed', getattr(node, 'lineno', 0))

@@ -7,7 +7,17 @@ from typing import Any
 from .symbols import SymbolInfo
 from .values import ClassRef, External, Opaque, Partial, Value
 
-_CALLABLE = ('init', 'act', 'activation', 'activation_fn', 'act_fn', 'nonlinearity', 'fn', 'func', 'initializer')
+_CALLABLE = (
+  'init',
+  'act',
+  'activation',
+  'activation_fn',
+  'act_fn',
+  'nonlinearity',
+  'fn',
+  'func',
+  'initializer',
+)
 _SEQUENCES = ('Sequence', 'Tuple', 'List', 'tuple', 'list', 'Iterable')
 
 
@@ -26,11 +36,19 @@ def field_value(it: Any, field: Any, source: str) -> Value:
   if kind == 'int' and not optional:
     return it.table.new(source, SymbolInfo('field', source=source))
   if arity and element == 'int':
-    return tuple(it.table.new(f'{source}[{i}]', SymbolInfo('field', source=f'{source}[{i}]')) for i in range(arity))
-  if isinstance(default, (External, ClassRef, Partial)) and kind in ('any', 'module', 'callable') and _makes_modules(default):
+    return tuple(
+      it.table.new(f'{source}[{i}]', SymbolInfo('field', source=f'{source}[{i}]')) for i in range(arity)
+    )
+  if (
+    isinstance(default, (External, ClassRef, Partial))
+    and kind in ('any', 'module', 'callable')
+    and _makes_modules(default)
+  ):
     return default
   if isinstance(default, tuple) and kind in ('any', 'sequence'):
-    return Opaque(source, 'sequence', optional, element if element != 'any' else _element_of(default), default)
+    return Opaque(
+      source, 'sequence', optional, element if element != 'any' else _element_of(default), default
+    )
   return Opaque(source, kind, optional, element, default, of)
 
 
@@ -108,7 +126,9 @@ def _sequence(node: ast.expr | None) -> tuple[str, int]:
   if not isinstance(node, ast.Subscript):
     return 'any', 0
   parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-  fixed = _last(node.value) in ('Tuple', 'tuple') and not any(isinstance(p, ast.Constant) and p.value is Ellipsis for p in parts)
+  fixed = _last(node.value) in ('Tuple', 'tuple') and not any(
+    isinstance(p, ast.Constant) and p.value is Ellipsis for p in parts
+  )
   names = {_last(part) for part in parts if not isinstance(part, ast.Constant)}
   element = names.pop() if len(names) == 1 else 'any'
   return (element if element in ('int', 'float', 'bool', 'str') else 'any'), (len(parts) if fixed else 0)

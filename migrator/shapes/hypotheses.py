@@ -13,10 +13,33 @@ from . import oracle
 from .symbols import SymbolInfo
 from .values import Array, Late, Opaque, Unknown, Value
 
-FLAGS = ('train', 'training', 'is_training', 'is_train', 'deterministic', 'decode', 'eval', 'evaluate', 'inference', 'test',
-         'use_running_average', 'enable_dropout', 'use_dropout', 'init_cache', 'output_attentions', 'output_hidden_states',
-         'return_dict', 'prefill', 'mode', 'update_batch_stats', 'causal', 'return_attention')
-_INTEGERS = re.compile(r'(^|_)(ids?|idx|index|indices|tokens?|labels?|inputs_ids|actions?_id|positions?|segments?|timesteps?)($|_)')
+FLAGS = (
+  'train',
+  'training',
+  'is_training',
+  'is_train',
+  'deterministic',
+  'decode',
+  'eval',
+  'evaluate',
+  'inference',
+  'test',
+  'use_running_average',
+  'enable_dropout',
+  'use_dropout',
+  'init_cache',
+  'output_attentions',
+  'output_hidden_states',
+  'return_dict',
+  'prefill',
+  'mode',
+  'update_batch_stats',
+  'causal',
+  'return_attention',
+)
+_INTEGERS = re.compile(
+  r'(^|_)(ids?|idx|index|indices|tokens?|labels?|inputs_ids|actions?_id|positions?|segments?|timesteps?)($|_)'
+)
 _RANKS = (3, 4, 2, 1, 5)
 
 
@@ -70,14 +93,23 @@ def _parameter(node: ast.FunctionDef, argument: ast.arg, default: ast.expr | Non
 def _is_key(node: ast.FunctionDef, name: str) -> bool:
   """A parameter that is the first argument of a function of jax.random is a random key."""
   for child in ast.walk(node):
-    if isinstance(child, ast.Call) and child.args and isinstance(child.args[0], ast.Name) and child.args[0].id == name:
+    if (
+      isinstance(child, ast.Call)
+      and child.args
+      and isinstance(child.args[0], ast.Name)
+      and child.args[0].id == name
+    ):
       if re.fullmatch(r'(jax\.)?(random|jr)\.(?!PRNGKey|key)\w+', ast.unparse(child.func)):
         return True
   return False
 
 
 def _is_flag(node: ast.FunctionDef, name: str, annotation: str, default: ast.expr | None) -> bool:
-  if re.search(r'\b(bool|int|str|float|Callable)\b', annotation) and 'Array' not in annotation and 'ndarray' not in annotation:
+  if (
+    re.search(r'\b(bool|int|str|float|Callable)\b', annotation)
+    and 'Array' not in annotation
+    and 'ndarray' not in annotation
+  ):
     return True
   if isinstance(default, ast.Constant) and default.value is not None:
     return isinstance(default.value, (bool, int, float, str))
@@ -88,11 +120,21 @@ def _is_flag(node: ast.FunctionDef, name: str, annotation: str, default: ast.exp
 
 def _used_as_flag(node: ast.FunctionDef, name: str) -> bool:
   for child in ast.walk(node):
-    if isinstance(child, ast.UnaryOp) and isinstance(child.op, ast.Not) and isinstance(child.operand, ast.Name) and child.operand.id == name:
+    if (
+      isinstance(child, ast.UnaryOp)
+      and isinstance(child.op, ast.Not)
+      and isinstance(child.operand, ast.Name)
+      and child.operand.id == name
+    ):
       return True
     if isinstance(child, (ast.If, ast.IfExp)) and isinstance(child.test, ast.Name) and child.test.id == name:
       return True
-    if isinstance(child, ast.keyword) and child.arg in FLAGS and isinstance(child.value, ast.Name) and child.value.id == name:
+    if (
+      isinstance(child, ast.keyword)
+      and child.arg in FLAGS
+      and isinstance(child.value, ast.Name)
+      and child.value.id == name
+    ):
       return True
   return False
 
@@ -102,11 +144,17 @@ def _rank(node: ast.FunctionDef, name: str, annotation: str) -> int | None:
   if text and '...' not in text.group(1) and '*' not in text.group(1):
     return len(text.group(1).split())
   for child in ast.walk(node):
-    if isinstance(child, ast.Assign) and isinstance(child.targets[0], ast.Tuple) and ast.unparse(child.value) in (f'{name}.shape', f'jnp.shape({name})'):
+    if (
+      isinstance(child, ast.Assign)
+      and isinstance(child.targets[0], ast.Tuple)
+      and ast.unparse(child.value) in (f'{name}.shape', f'jnp.shape({name})')
+    ):
       if not any(isinstance(item, ast.Starred) for item in child.targets[0].elts):
         return len(child.targets[0].elts)
     if isinstance(child, ast.Compare) and len(child.ops) == 1 and isinstance(child.ops[0], ast.Eq):
-      if ast.unparse(child.left) in (f'{name}.ndim', f'len({name}.shape)') and isinstance(child.comparators[0], ast.Constant):
+      if ast.unparse(child.left) in (f'{name}.ndim', f'len({name}.shape)') and isinstance(
+        child.comparators[0], ast.Constant
+      ):
         value = child.comparators[0].value
         return value if isinstance(value, int) else None
   return None
@@ -115,10 +163,16 @@ def _rank(node: ast.FunctionDef, name: str, annotation: str) -> int | None:
 # -- bindings ------------------------------------------------------------------------------------
 
 
-def attempts(it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]) -> Iterator[dict[str, Value]]:
+def attempts(
+  it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]
+) -> Iterator[dict[str, Value]]:
   """Yields argument values to try, the most trustworthy first."""
   names = [parameter.name for parameter in listed if parameter.role == 'array']
-  followed = [call for call in evidence if not any(isinstance(call.get(name), Unknown) and not call[name].soft for name in names)]
+  followed = [
+    call
+    for call in evidence
+    if not any(isinstance(call.get(name), Unknown) and not call[name].soft for name in names)
+  ]
   for call in followed[:3]:
     yield from_evidence(it, method, listed, call)
   arrays = [parameter for parameter in listed if parameter.role == 'array' and parameter.dtype != 'key']
@@ -134,7 +188,9 @@ def attempts(it: Any, method: str, listed: list[Parameter], evidence: list[dict[
              else _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
 
 
-def _guess(it: Any, method: str, parameter: Parameter, rank: int, arrays: list[Parameter], same: bool) -> Value:
+def _guess(
+  it: Any, method: str, parameter: Parameter, rank: int, arrays: list[Parameter], same: bool
+) -> Value:
   if parameter.role == 'flag':
     return Late(frozenset({parameter.name}), parameter.name, parameter.optional)
   if parameter.role == 'optional':
@@ -146,7 +202,9 @@ def _guess(it: Any, method: str, parameter: Parameter, rank: int, arrays: list[P
   dims = []
   for axis in range(rank):
     last = axis == rank - 1
-    owner = parameter if (last and not same) or parameter is first or first.rank not in (None, rank) else first
+    owner = (
+      parameter if (last and not same) or parameter is first or first.rank not in (None, rank) else first
+    )
     if axis == 0 and not last:
       owner = first
     dims.append(input_symbol(it, method, owner.name, axis, rank))
@@ -162,11 +220,15 @@ def input_symbol(it: Any, method: str, argument: str, axis: int, rank: int) -> A
 def from_evidence(it: Any, method: str, listed: list[Parameter], call: dict[str, Value]) -> dict[str, Value]:
   """Returns argument values shaped like an observed call, in symbols of this class."""
   seen: dict[str, Any] = {}
-  return {parameter.name: _translate(it, method, parameter, call.get(parameter.name), parameter.name in call, seen)
-          for parameter in listed}
+  return {
+    parameter.name: _translate(it, method, parameter, call.get(parameter.name), parameter.name in call, seen)
+    for parameter in listed
+  }
 
 
-def _translate(it: Any, method: str, parameter: Parameter, value: Value, given: bool, seen: dict[str, Any]) -> Value:
+def _translate(
+  it: Any, method: str, parameter: Parameter, value: Value, given: bool, seen: dict[str, Any]
+) -> Value:
   if isinstance(value, Array):
     rank = len(value.shape)
     dims = []
@@ -179,9 +241,17 @@ def _translate(it: Any, method: str, parameter: Parameter, value: Value, given: 
   if parameter.role == 'flag':
     return Late(frozenset({parameter.name}), parameter.name, parameter.optional)
   if isinstance(value, (tuple, list)) and value and all(isinstance(item, Array) for item in value):
-    inner = [_translate(it, method, dataclasses.replace(parameter, name=f'{parameter.name}'), item, True, {}) for item in value]
-    return type(value)(Array(tuple(it.table.new(f'{parameter.name}_{i}', SymbolInfo('opaque')) for i in range(len(item.shape))), item.dtype)
-                       for item in inner)
+    inner = [
+      _translate(it, method, dataclasses.replace(parameter, name=f'{parameter.name}'), item, True, {})
+      for item in value
+    ]
+    return type(value)(
+      Array(
+        tuple(it.table.new(f'{parameter.name}_{i}', SymbolInfo('opaque')) for i in range(len(item.shape))),
+        item.dtype,
+      )
+      for item in inner
+    )
   if parameter.role == 'optional' or value is None:
     return Unknown(f'argument {parameter.name} may be absent', 0, soft=True)
   if isinstance(value, Opaque) and value.kind in ('bool', 'float', 'str', 'int', 'callable'):

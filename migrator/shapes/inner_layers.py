@@ -1,4 +1,5 @@
 """Layers that call the layers they are made of (RNN, Bidirectional): the inner ones' inputs are noted as their uses."""
+
 from __future__ import annotations
 
 import ast
@@ -8,7 +9,9 @@ from .events import Use
 from .values import Array, Instance, Value
 
 
-def note_inner_uses(it: Any, owner: Instance, record: Any, args: tuple[Value, ...], node: ast.Call, frame: Any) -> None:
+def note_inner_uses(
+  it: Any, owner: Instance, record: Any, args: tuple[Value, ...], node: ast.Call, frame: Any
+) -> None:
   """Notes how the modules among the constructor arguments of a layer are called when the layer is.
 
   A cell sees one step of the sequence, a layer of layers sees the input itself.

@@ -30,7 +30,9 @@ class Interpreter:
   evidence: called with (class name, fields, args, kwargs, method) for every call of a repository module.
   """
 
-  def __init__(self, project: Any, record: Recording, table: SymbolTable, evidence: Any = None, steps: int = 60_000) -> None:
+  def __init__(
+    self, project: Any, record: Recording, table: SymbolTable, evidence: Any = None, steps: int = 60_000
+  ) -> None:
     self.project = project
     self.record = record
     self.table = table
@@ -134,7 +136,11 @@ class Interpreter:
     for item in node.items:
       value = evaluate(self, item.context_expr, frame)
       if item.optional_vars is not None:
-        self.assign(item.optional_vars, Unknown('a context manager', node.lineno) if not isinstance(value, Opaque) else value, frame)
+        self.assign(
+          item.optional_vars,
+          Unknown('a context manager', node.lineno) if not isinstance(value, Opaque) else value,
+          frame,
+        )
     return self._inside(node, 'body', node.body, frame)
 
   def _Try(self, node: ast.Try, frame: Frame) -> bool:
@@ -167,7 +173,9 @@ class Interpreter:
     frame.env = copy_env(narrow(node.test, False, before))
     else_ended = self._inside(node, 'orelse', node.orelse, frame)
     if frame.self_value:
-      frame.self_value.attributes = join_env(body_attributes, frame.self_value.attributes, node.test, self.table)
+      frame.self_value.attributes = join_env(
+        body_attributes, frame.self_value.attributes, node.test, self.table
+      )
     if body_ended and else_ended:
       return True
     if body_ended:
@@ -180,7 +188,9 @@ class Interpreter:
   def _For(self, node: ast.For, frame: Frame) -> bool:
     iterable = evaluate(self, node.iter, frame)
     if isinstance(iterable, Unknown) and self.recording and frame.subject and makes_modules(node.body):
-      self.record.refusals.append((node.lineno, f'the loop runs over a value that could not be followed: {iterable.reason}'))
+      self.record.refusals.append(
+        (node.lineno, f'the loop runs over a value that could not be followed: {iterable.reason}')
+      )
     passes = concrete_passes(iterable)
     if passes is not None and not makes_modules(node.body) and len(passes) <= _MAX_CONCRETE_PASSES:
       return self._concrete_loop(node, passes, frame)
@@ -225,7 +235,9 @@ class Interpreter:
     leaves = any(isinstance(child, (ast.Break, ast.Continue)) for child in ast.walk(node))
     frame.env = after_loop(carried, exit_env, self.table, node, ran and not leaves)
 
-  def _changes(self, entry: dict[str, Value], carried: dict[str, Value], after: dict[str, Value], node: ast.AST) -> dict[str, Value]:
+  def _changes(
+    self, entry: dict[str, Value], carried: dict[str, Value], after: dict[str, Value], node: ast.AST
+  ) -> dict[str, Value]:
     changes = {}
     for name, before in entry.items():
       now = after.get(name, before)
@@ -237,7 +249,9 @@ class Interpreter:
         changes[name] = widened
     return changes
 
-  def _close(self, node: ast.AST, entry: dict[str, Value], carried: dict[str, Value], after: dict[str, Value]) -> None:
+  def _close(
+    self, node: ast.AST, entry: dict[str, Value], carried: dict[str, Value], after: dict[str, Value]
+  ) -> None:
     for name, value in carried.items():
       close_carried(self.table, entry.get(name), value, after.get(name), node)
 
@@ -293,7 +307,9 @@ class Interpreter:
   def note_unknown_targets(self, node: ast.AST, frame: Frame) -> None:
     for child in ast.walk(node):
       if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-        frame.env[child.id] = Unknown(f'a {type(node).__name__} statement is not followed', getattr(node, 'lineno', 0))
+        frame.env[child.id] = Unknown(
+          f'a {type(node).__name__} statement is not followed', getattr(node, 'lineno', 0)
+        )
 
 
 def _as_load(target: ast.expr) -> ast.expr:

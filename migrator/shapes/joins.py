@@ -9,7 +9,9 @@ from .symbols import SymbolInfo, SymbolTable
 from .values import Alternatives, Array, External, Instance, Late, Opaque, Partial, Repeated, Unknown, Value
 
 
-def join_env(left: dict[str, Value], right: dict[str, Value], test: ast.expr | None, table: SymbolTable) -> dict[str, Value]:
+def join_env(
+  left: dict[str, Value], right: dict[str, Value], test: ast.expr | None, table: SymbolTable
+) -> dict[str, Value]:
   """Returns the environment after an `if` whose branches left `left` and `right`."""
   joined: dict[str, Value] = {}
   for name in left.keys() | right.keys():
@@ -49,7 +51,9 @@ def join(left: Value, right: Value, test: ast.expr | None, table: SymbolTable, n
 
 
 def _is_size(value: Value) -> bool:
-  return oracle.is_dim(value) or (isinstance(value, Opaque) and value.kind in ('int', 'any') and bool(value.source))
+  return oracle.is_dim(value) or (
+    isinstance(value, Opaque) and value.kind in ('int', 'any') and bool(value.source)
+  )
 
 
 def _size(value: Value, table: SymbolTable) -> Value:
@@ -81,8 +85,12 @@ def _equal(left: Value, right: Value) -> bool:
   if oracle.is_dim(left):
     return oracle.same(left, right) is True
   if isinstance(left, Array):
-    return (len(left.shape) == len(right.shape) and left.dtype == right.dtype and left.optional == right.optional
-            and all(oracle.same(a, b) is True for a, b in zip(left.shape, right.shape)))
+    return (
+      len(left.shape) == len(right.shape)
+      and left.dtype == right.dtype
+      and left.optional == right.optional
+      and all(oracle.same(a, b) is True for a, b in zip(left.shape, right.shape))
+    )
   if isinstance(left, (tuple, list)):
     return len(left) == len(right) and all(_equal(a, b) for a, b in zip(left, right))
   if isinstance(left, dict):
@@ -119,14 +127,18 @@ def _sizes(left: Any, right: Any, test: ast.expr | None, table: SymbolTable, nam
 
 def _arrays(left: Array, right: Array, test: ast.expr | None, table: SymbolTable, name: str) -> Value:
   if len(left.shape) != len(right.shape):
-    return Unknown(f'{name or "a value"} has rank {len(left.shape)} or {len(right.shape)}, depending on a condition')
+    return Unknown(
+      f'{name or "a value"} has rank {len(left.shape)} or {len(right.shape)}, depending on a condition'
+    )
   dims = tuple(a if oracle.same(a, b) is True else _sizes(a, b, test, table, f'{name}_{axis}')
                for axis, (a, b) in enumerate(zip(left.shape, right.shape)))
   dtype = left.dtype if left.dtype == right.dtype else 'float32'
   return Array(dims, dtype, left.optional or right.optional)
 
 
-def _lists(left: list[Value], right: list[Value], test: ast.expr | None, table: SymbolTable, name: str) -> Value:
+def _lists(
+  left: list[Value], right: list[Value], test: ast.expr | None, table: SymbolTable, name: str
+) -> Value:
   if len(left) == len(right):
     return [join(a, b, test, table, f'{name}_{i}') for i, (a, b) in enumerate(zip(left, right))]
   items = left + right

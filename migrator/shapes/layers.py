@@ -9,14 +9,19 @@ from .values import Alternatives, Array, Closure, Instance, Late, Opaque, Unknow
 _STREAMS = ('params', 'dropout', 'default', 'noise', 'carry')
 
 
-def layer_output(instance: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str = '__call__') -> Value:
+def layer_output(
+  instance: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str = '__call__'
+) -> Value:
   """Returns the abstract output of a Linen layer.
 
   Raises:
     OracleFailure: the layer refuses the input, or a needed argument is not known.
   """
   arguments = constructor_arguments(instance)
-  streams = (*_STREAMS, *(name for key, name in arguments.items() if key == 'rng_collection' and isinstance(name, str)))
+  streams = (
+    *_STREAMS,
+    *(name for key, name in arguments.items() if key == 'rng_collection' and isinstance(name, str)),
+  )
   call_kwargs = {name: _flag(value) for name, value in kwargs.items()}
   call_args = tuple(_flag(value) for value in args)
   nested = [value for value in _values(arguments) if isinstance(value, Instance)]
@@ -33,7 +38,9 @@ def layer_output(instance: Instance, args: tuple[Value, ...], kwargs: dict[str, 
   return oracle.trace(run, (arguments, call_args, call_kwargs), key=('layer', instance.layer, method))
 
 
-def _nested_output(instance: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str) -> Value:
+def _nested_output(
+  instance: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str
+) -> Value:
   """As `layer_output` for a layer that holds other layers (RNN): they are built inside the trace."""
   plain, nested = _split(constructor_arguments(instance))
 
@@ -59,7 +66,9 @@ def _build(layer: str, constructor: dict[str, Any], nested: dict[str, Instance])
   modules = {}
   for name, inner in nested.items():
     plain, deeper = _split(constructor_arguments(inner))
-    modules[name] = _build(inner.layer or '', {key: oracle.to_object(value) for key, value in plain.items()}, deeper)
+    modules[name] = _build(
+      inner.layer or '', {key: oracle.to_object(value) for key, value in plain.items()}, deeper
+    )
   return oracle.find(layer)(**_with_zero_initializers(layer, constructor), **modules)
 
 
@@ -82,7 +91,9 @@ def constructor_arguments(instance: Instance) -> dict[str, Value]:
       if name == 'rate':
         kept[name] = 0.1
       continue
-    if isinstance(value, (Late, Closure)) or (isinstance(value, Opaque) and value.kind in ('dtype', 'callable', 'float')):
+    if isinstance(value, (Late, Closure)) or (
+      isinstance(value, Opaque) and value.kind in ('dtype', 'callable', 'float')
+    ):
       if isinstance(value, Late):
         kept[name] = True
       continue
@@ -100,7 +111,9 @@ def constructor_arguments(instance: Instance) -> dict[str, Value]:
 def _is_flag(layer: str, name: str) -> bool:
   signature = oracle.signature(layer)
   parameter = signature.parameters.get(name) if signature else None
-  return parameter is not None and (isinstance(parameter.default, bool) or name in ('deterministic', 'use_running_average'))
+  return parameter is not None and (
+    isinstance(parameter.default, bool) or name in ('deterministic', 'use_running_average')
+  )
 
 
 def _flag(value: Value) -> Value:

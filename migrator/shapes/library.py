@@ -35,7 +35,9 @@ _OLD_KEYWORDS = {'jax.numpy.clip': {'a': 'arr', 'a_min': 'min', 'a_max': 'max'}}
 _SHAPELESS = ('precision', 'preferred_element_type', 'dtype', 'out_sharding', 'broadcast_dropout')
 
 
-def array_method(it: Any, array: Array, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+def array_method(
+  it: Any, array: Array, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call
+) -> Value:
   values = _prepared(it, args, kwargs)
   if isinstance(values, Unknown):
     return values
@@ -50,7 +52,9 @@ def array_method(it: Any, array: Array, name: str, args: tuple[Value, ...], kwar
 def _prepared(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Any:
   """Returns arguments the oracle can take, or the Unknown among them."""
   args = tuple(_argument(it, arg) for arg in args)
-  kwargs = {name: value for name, value in kwargs.items() if not (name in _SHAPELESS and contains(value, Opaque))}
+  kwargs = {
+    name: value for name, value in kwargs.items() if not (name in _SHAPELESS and contains(value, Opaque))
+  }
   kwargs = {name: _argument(it, value) for name, value in kwargs.items()}
   unknown = first_unknown((*args, *kwargs.values()))
   if unknown is not None:
@@ -78,9 +82,11 @@ def _argument(it: Any, value: Value) -> Value:
   return as_size(it, value)
 
 
-def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
+def library_call(
+  it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call
+) -> Value:
   """Asks the oracle for the result of a function of JAX, NumPy, Flax or the standard library."""
-  found = of_list(name, args, kwargs)
+  found = of_list(it, node.lineno, name, args, kwargs)
   if found is not None:
     return found
   if _static(args, kwargs) and name.startswith(('numpy.', 'math.', 'operator.')):
@@ -91,18 +97,29 @@ def library_call(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, 
   if name.startswith('flax.linen.'):
     # Flags of Linen functions decide which way they go; an array in their place cannot.
     args = tuple(True if isinstance(arg, Late) and not arg.optional else arg for arg in args)
-    kwargs = {key: True if isinstance(value, Late) and not value.optional else value for key, value in kwargs.items()}
+    kwargs = {
+      key: True if isinstance(value, Late) and not value.optional else value for key, value in kwargs.items()
+    }
   old = _OLD_KEYWORDS.get(name, {})
   kwargs = {old.get(key, key): value for key, value in kwargs.items()}
   if args and isinstance(args[0], Alternatives):
     return _each(it, name, args, kwargs, node)
   values = _prepared(it, args, kwargs)
   if isinstance(values, Unknown):
-    return Unknown(values.reason if values.line else f'{name}: {values.reason}', values.line or node.lineno, values.soft)
+    return Unknown(
+      values.reason if values.line else f'{name}: {values.reason}', values.line or node.lineno, values.soft
+    )
   if name in ('jax.numpy.reshape', 'jax.lax.reshape') and values[0] and isinstance(values[0][0], Array):
-    shape = (*values[0][1:], *(value for key, value in values[1].items() if key in ('shape', 'newshape', 'new_sizes')))
+    shape = (
+      *values[0][1:],
+      *(value for key, value in values[1].items() if key in ('shape', 'newshape', 'new_sizes')),
+    )
     return reshaped(it, values[0][0], shape, node)
-  if not contains(values, Array) and contains(values, Opaque) and not name.startswith(('jax.numpy.', 'jax.random', 'jax.lax')):
+  if (
+    not contains(values, Array)
+    and contains(values, Opaque)
+    and not name.startswith(('jax.numpy.', 'jax.random', 'jax.lax'))
+  ):
     return Opaque(ast.unparse(node), 'callable' if 'initializers' in name else 'any')
   try:
     return oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), values, key=('function', name))
@@ -139,13 +156,19 @@ def _broadcast(it: Any, name: str, values: Any, line: int) -> Value | None:
     if not isinstance(operand, Array) or not operand.shape:
       continue
     unit = Array((1,) * len(operand.shape), operand.dtype)
-    changed = (args, {**kwargs, place: unit}) if isinstance(place, str) else ((*args[:place], unit, *args[place + 1:]), kwargs)
+    changed = (
+      (args, {**kwargs, place: unit})
+      if isinstance(place, str)
+      else ((*args[:place], unit, *args[place + 1 :]), kwargs)
+    )
     try:
       result = oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), changed, key=('function', name))
     except oracle.OracleFailure:
       continue
     if it.recording:
-      it.record.notes.append((line, f'the operands of {name} are broadcast, so their sizes were taken as equal'))
+      it.record.notes.append(
+        (line, f'the operands of {name} are broadcast, so their sizes were taken as equal')
+      )
     return result
   return None
 

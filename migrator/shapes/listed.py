@@ -5,12 +5,13 @@ import math
 from typing import Any
 
 from . import oracle
+from .symbols import SymbolInfo
 from .values import Array, Dim, Repeated, Value
 
 _ARRAYS = ('array', 'asarray', 'stack')
 
 
-def of_list(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Array | None:
+def of_list(it: Any, line: int, name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Array | None:
   """Returns the result of `jnp.stack`, `jnp.concatenate` or `jnp.array` of a `Repeated`, None if it is not known."""
   short = name.rsplit('.', 1)[-1]
   if not args or not isinstance(args[0], Repeated) or not name.startswith(('jax.numpy.', 'numpy.')):
@@ -18,8 +19,11 @@ def of_list(name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Arr
   axis = kwargs.get('axis', args[1] if len(args) > 1 and short != 'array' else 0)
   shape = _shape(args[0].element)
   length = args[0].length
-  if shape is None or length is None or not isinstance(axis, int):
+  if shape is None or not isinstance(axis, int):
     return None
+  if length is None:
+    # A size of its own: nothing is known about it, and nothing is claimed to be equal to it.
+    length = it.table.new(f'length_{line}', SymbolInfo('opaque', source=f'{name} at line {line}'))
   if short in _ARRAYS:
     place = axis % (len(shape) + 1) if short == 'stack' else 0
     return Array((*shape[:place], length, *shape[place:]))
@@ -38,4 +42,10 @@ def _shape(element: Any) -> tuple[Dim, ...] | None:
   if isinstance(element, (tuple, list)):
     shapes = [_shape(item) for item in element]
     return (len(element), *shapes[0]) if shapes and None not in shapes and len(set(shapes)) == 1 else None
-  return () if oracle.is_dim(element) or isinstance(element, float) or getattr(element, 'kind', '') in ('float', 'int') else None
+  return (
+    ()
+    if oracle.is_dim(element)
+    or isinstance(element, float)
+    or getattr(element, 'kind', '') in ('float', 'int')
+    else None
+  )

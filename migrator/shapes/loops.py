@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import ast
-import functools
 import dataclasses
+import functools
 import re
 from typing import Any
 
@@ -70,7 +70,11 @@ def loop_element(it: Any, iterable: Value, target: ast.expr, loop: ast.AST) -> V
   """Returns the value a loop variable stands for in any pass."""
   if isinstance(iterable, Iterated):
     parts = iterable.parts
-    targets = target.elts if isinstance(target, (ast.Tuple, ast.List)) and len(target.elts) == len(parts) else [target] * len(parts)
+    targets = (
+      target.elts
+      if isinstance(target, (ast.Tuple, ast.List)) and len(target.elts) == len(parts)
+      else [target] * len(parts)
+    )
     return tuple(loop_element(it, part, sub, loop) for part, sub in zip(parts, targets))
   if isinstance(iterable, Repeated):
     return iterable.element
@@ -81,7 +85,11 @@ def loop_element(it: Any, iterable: Value, target: ast.expr, loop: ast.AST) -> V
   if isinstance(iterable, Opaque):
     return _opaque_element(it, iterable, target, loop)
   if isinstance(iterable, Array):
-    return Array(iterable.shape[1:], iterable.dtype) if iterable.shape else Unknown('iterating a scalar', loop.lineno)  # type: ignore[attr-defined]
+    return (
+      Array(iterable.shape[1:], iterable.dtype)
+      if iterable.shape
+      else Unknown('iterating a scalar', loop.lineno)
+    )  # type: ignore[attr-defined]
   if isinstance(iterable, dict):
     return Opaque(_text(target), 'str')
   if isinstance(iterable, (tuple, list)):
@@ -95,11 +103,17 @@ def _common(it: Any, items: list[Value], target: ast.expr, loop: ast.AST) -> Val
   if all(oracle.is_dim(item) for item in items):
     return _local(it, target, loop)
   if all(isinstance(item, (tuple, list)) and len(item) == len(items[0]) for item in items):
-    targets = target.elts if isinstance(target, (ast.Tuple, ast.List)) and len(target.elts) == len(items[0]) else [target] * len(items[0])
+    targets = (
+      target.elts
+      if isinstance(target, (ast.Tuple, ast.List)) and len(target.elts) == len(items[0])
+      else [target] * len(items[0])
+    )
     return tuple(_common(it, [item[i] for item in items], sub, loop) for i, sub in enumerate(targets))
   if all(item is None or isinstance(item, (bool, float, str)) for item in items):
     kinds = {type(item).__name__ for item in items if item is not None}
-    return Opaque(_text(target), kinds.pop() if len(kinds) == 1 else 'any', any(item is None for item in items))
+    return Opaque(
+      _text(target), kinds.pop() if len(kinds) == 1 else 'any', any(item is None for item in items)
+    )
   result = items[0]
   for item in items[1:]:
     result = join(result, item, None, it.table, _text(target))
@@ -147,7 +161,11 @@ def widen(it: Any, name: str, start: Value, now: Value, loop: ast.AST) -> Value 
     return type(start)(old if part is None else part for old, part in zip(start, parts))
   joined = join(start, now, None, it.table, name)
   same = joined is start or (isinstance(joined, (bool, str, float, type(None))) and joined == start)
-  if isinstance(joined, Alternatives) and isinstance(start, Alternatives) and len(joined.options) == len(start.options):
+  if (
+    isinstance(joined, Alternatives)
+    and isinstance(start, Alternatives)
+    and len(joined.options) == len(start.options)
+  ):
     same = True
   if isinstance(start, (Unknown, Late)) or (isinstance(start, Opaque) and isinstance(joined, Opaque)):
     same = True
@@ -194,7 +212,9 @@ def _close_dim(table: SymbolTable, dim: Any, after: Any, loop: ast.AST) -> None:
     table.update(str(dim), update=after)
 
 
-def after_loop(carried: dict[str, Value], after: dict[str, Value], table: SymbolTable, loop: ast.AST, ran: bool) -> dict[str, Value]:
+def after_loop(
+  carried: dict[str, Value], after: dict[str, Value], table: SymbolTable, loop: ast.AST, ran: bool
+) -> dict[str, Value]:
   """Returns the environment after the loop: carried variables keep their symbols.
 
   ran: the loop surely ran, so a size that every pass sets anew has that value.

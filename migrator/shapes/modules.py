@@ -25,11 +25,36 @@ from .values import (
   Unknown,
   Value,
   VariableRef,
+  first_unknown,
 )
 
-_API = ('param', 'variable', 'make_rng', 'sow', 'perturb', 'is_initializing', 'is_mutable_collection', 'has_variable',
-        'get_variable', 'put_variable', 'has_rng', 'clone', 'copy', 'bind', 'unbind', 'init', 'apply', 'variables', 'scope',
-        'parent', 'path', 'tabulate', 'init_with_output', 'get_parameter', 'lazy_init')
+_API = (
+  'param',
+  'variable',
+  'make_rng',
+  'sow',
+  'perturb',
+  'is_initializing',
+  'is_mutable_collection',
+  'has_variable',
+  'get_variable',
+  'put_variable',
+  'has_rng',
+  'clone',
+  'copy',
+  'bind',
+  'unbind',
+  'init',
+  'apply',
+  'variables',
+  'scope',
+  'parent',
+  'path',
+  'tabulate',
+  'init_with_output',
+  'get_parameter',
+  'lazy_init',
+)
 _REFUSED = {
     'is_mutable_collection': 'self.is_mutable_collection() has no counterpart in NNX',
     'has_variable': 'self.has_variable() asks for a variable by a computed name',
@@ -99,8 +124,15 @@ def ensure_setup(it: Any, owner: Instance, frame: Any) -> None:
   it.run(inner, setup.node.body)
 
 
-def call_instance(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
-                  method: str = '__call__') -> Value:
+def call_instance(
+  it: Any,
+  owner: Instance,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  method: str = '__call__',
+) -> Value:
   """Calls a module instance."""
   if args and isinstance(args[0], Alternatives):
     inputs = [option for option in args[0].options if isinstance(option, Array)]
@@ -118,8 +150,15 @@ def call_instance(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dic
   return result
 
 
-def _layer_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
-                method: str) -> Value:
+def _layer_call(
+  it: Any,
+  owner: Instance,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  method: str,
+) -> Value:
   if args and isinstance(args[0], Unknown):
     return args[0]
   from rewrites.registry import layer_for
@@ -132,7 +171,12 @@ def _layer_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[
   if args and isinstance(args[0], Unknown):
     return args[0]
   kernel = owner.fields.get('kernel_size')
-  if isinstance(kernel, (tuple, list)) and args and isinstance(args[0], Array) and len(args[0].shape) == len(kernel) + 1:
+  if (
+    isinstance(kernel, (tuple, list))
+    and args
+    and isinstance(args[0], Array)
+    and len(args[0].shape) == len(kernel) + 1
+  ):
     it.record.notes.append((node.lineno, 'unbatched: the convolution is given an array without a batch axis'))
   try:
     return layer_output(_sized(it, owner), tuple(as_size(it, arg) for arg in args), kwargs, method)
@@ -156,12 +200,21 @@ def _argument_size(it: Any, layer: str, name: str, value: Value) -> Value:
   default = None if parameter is None else parameter.default
   if isinstance(default, (bool, str, float)) or callable(default) and not isinstance(default, type):
     return value
-  if name in ('dtype', 'param_dtype', 'precision', 'deterministic', 'use_running_average', 'padding') or name.endswith('_init'):
+  if name in (
+    'dtype',
+    'param_dtype',
+    'precision',
+    'deterministic',
+    'use_running_average',
+    'padding',
+  ) or name.endswith('_init'):
     return value
   return as_size(it, value)
 
 
-def _in_sequence(it: Any, layers: Value, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+def _in_sequence(
+  it: Any, layers: Value, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
+) -> Value:
   from .calls import call_value
   if not isinstance(layers, (tuple, list)):
     return Unknown('the layers of a Sequential are not a plain list', node.lineno)
@@ -173,8 +226,15 @@ def _in_sequence(it: Any, layers: Value, args: tuple[Value, ...], kwargs: dict[s
   return values[0] if len(values) == 1 else values
 
 
-def _class_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
-                method: str) -> Value:
+def _class_call(
+  it: Any,
+  owner: Instance,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  method: str,
+) -> Value:
   if it.evidence is not None:
     it.evidence(owner, args, kwargs, method)
   found = owner.source.methods.get(method)
@@ -184,7 +244,10 @@ def _class_call(it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[
   if key is not None and key in it.memory:
     return it.memory[key]
   from .calls import call_closure
-  result = call_closure(it, Closure(found.node, found.owner.module, None, owner, found.owner), args, kwargs, node, frame)
+
+  result = call_closure(
+    it, Closure(found.node, found.owner.module, None, owner, found.owner), args, kwargs, node, frame
+  )
   if key is not None:
     it.memory[key] = result
   return result
@@ -206,13 +269,17 @@ def _snapshot(frame: Any) -> dict[str, Value]:
 # -- creations ------------------------------------------------------------------------------------
 
 
-def bind_fields(it: Any, source: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> dict[str, Value]:
+def bind_fields(
+  it: Any, source: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call
+) -> dict[str, Value]:
   """Binds constructor arguments of a repository class to its fields; missing ones take their default."""
   from .expressions import evaluate
   from .frames import Frame
   names = [name for name, field in source.fields.items() if not field.kw_only]
   bound = dict(zip(names, args))
-  bound.update({name: value for name, value in kwargs.items() if name in source.fields or name in ('name', 'parent')})
+  bound.update(
+    {name: value for name, value in kwargs.items() if name in source.fields or name in ('name', 'parent')}
+  )
   for name, field in source.fields.items():
     if name in bound:
       continue
@@ -232,8 +299,17 @@ def bind_layer(layer: str, args: tuple[Value, ...], kwargs: dict[str, Value]) ->
   return {**dict(zip(names, args)), **{name: value for name, value in kwargs.items() if name != '**'}}
 
 
-def create(it: Any, kind: str, target: str, arguments: dict[str, Value], node: ast.Call, frame: Any, partials: tuple[Any, ...],
-           factory: str | None, source: Any = None) -> Instance:
+def create(
+  it: Any,
+  kind: str,
+  target: str,
+  arguments: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  partials: tuple[Any, ...],
+  factory: str | None,
+  source: Any = None,
+) -> Instance:
   """Reports the creation of a module and returns the instance."""
   instance = Instance(source, target if source is None else None, arguments)
   if frame.subject and it.recording:
@@ -254,8 +330,20 @@ def report(it: Any, kind: str, target: str, arguments: dict[str, Value], node: a
     old.visits += 1
     old.arguments, old.names = arguments, _snapshot(frame)
     return old
-  creation = Creation(node, kind, target, arguments, frame.node, arguments.get('name'), name_node, frame.path, chain, factory,
-                      partials, _snapshot(frame))
+  creation = Creation(
+    node,
+    kind,
+    target,
+    arguments,
+    frame.node,
+    arguments.get('name'),
+    name_node,
+    frame.path,
+    chain,
+    factory,
+    partials,
+    _snapshot(frame),
+  )
   it.record.creations[key] = creation
   it.record.order.append(creation)
   return creation
@@ -264,8 +352,15 @@ def report(it: Any, kind: str, target: str, arguments: dict[str, Value], node: a
 # -- the module interface -----------------------------------------------------------------------
 
 
-def module_api(it: Any, owner: Instance, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call,
-               frame: Any) -> Value:
+def module_api(
+  it: Any,
+  owner: Instance,
+  name: str,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+) -> Value:
   """Calls `self.param`, `self.variable`, `self.make_rng`, `self.sow` and the like."""
   if name == 'param':
     return _param(it, args, kwargs, node, frame)
@@ -299,24 +394,37 @@ def _param(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast
   init = args[1] if len(args) > 1 else kwargs.get('init_fn')
   value = _initial_value(it, init, args[2:], node, frame, with_key=True)
   if frame.subject and it.recording:
-    creation = report(it, 'param', 'params', {'name': name, 'init': init, 'args': tuple(args[2:])}, node, frame)
+    creation = report(
+      it, 'param', 'params', {'name': name, 'init': init, 'args': tuple(args[2:])}, node, frame
+    )
     creation.value = value
   return value
 
 
-def _variable(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any) -> Value:
+def _variable(
+  it: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
+) -> Value:
   collection = args[0] if args else kwargs.get('col')
   name = args[1] if len(args) > 1 else kwargs.get('name')
   init = args[2] if len(args) > 2 else kwargs.get('init_fn')
   value = _initial_value(it, init, args[3:], node, frame, with_key=False)
   creation = None
   if frame.subject and it.recording:
-    creation = report(it, 'variable', collection if isinstance(collection, str) else '', {'name': name, 'init': init}, node, frame)
+    creation = report(
+      it,
+      'variable',
+      collection if isinstance(collection, str) else '',
+      {'name': name, 'init': init},
+      node,
+      frame,
+    )
     creation.value = value
   return VariableRef(creation, value)
 
 
-def _initial_value(it: Any, init: Value, args: tuple[Value, ...], node: ast.Call, frame: Any, with_key: bool) -> Value:
+def _initial_value(
+  it: Any, init: Value, args: tuple[Value, ...], node: ast.Call, frame: Any, with_key: bool
+) -> Value:
   from .calls import call_value
   if isinstance(init, Unknown) or init is None:
     return init if init is not None else Unknown('no initializer is given', node.lineno)
@@ -328,6 +436,10 @@ def _initial_value(it: Any, init: Value, args: tuple[Value, ...], node: ast.Call
   array = parameter_shape(tuple(_sizes(it, arg) for arg in args))
   if array is not None:
     return array
+  if isinstance(init, Opaque):
+    return first_unknown(args) or Unknown(
+      f'the shape given to {init.source or "the initializer"} is not known', node.lineno
+    )
   if with_key:
     return call_value(it, init, (Array((), 'key'), *args), {}, node, frame)
   return call_value(it, init, tuple(args), {}, node, frame)

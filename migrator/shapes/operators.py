@@ -13,10 +13,21 @@ from .joins import elements, join
 from .symbols import SymbolInfo
 from .values import Alternatives, Array, Late, Opaque, Repeated, Unknown, Value, first_unknown
 
-_BINARY = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-           ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.MatMult: operator.matmul,
-           ast.LShift: operator.lshift, ast.RShift: operator.rshift, ast.BitAnd: operator.and_, ast.BitOr: operator.or_,
-           ast.BitXor: operator.xor}
+_BINARY = {
+  ast.Add: operator.add,
+  ast.Sub: operator.sub,
+  ast.Mult: operator.mul,
+  ast.Div: operator.truediv,
+  ast.FloorDiv: operator.floordiv,
+  ast.Mod: operator.mod,
+  ast.Pow: operator.pow,
+  ast.MatMult: operator.matmul,
+  ast.LShift: operator.lshift,
+  ast.RShift: operator.rshift,
+  ast.BitAnd: operator.and_,
+  ast.BitOr: operator.or_,
+  ast.BitXor: operator.xor,
+}
 _UNARY = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_, ast.Invert: operator.invert}
 
 
@@ -44,7 +55,9 @@ def binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) -> Valu
     return repeated
   if isinstance(left, (Opaque,)) or isinstance(right, Opaque):
     return _opaque_binary(it, op, left, right, node)
-  if isinstance(left, (list, tuple, Repeated)) and isinstance(right, (list, tuple, Repeated)) and op is ast.Add:
+  if (
+    isinstance(left, (list, tuple, Repeated)) and isinstance(right, (list, tuple, Repeated)) and op is ast.Add
+  ):
     if isinstance(left, Repeated) or isinstance(right, Repeated):
       items = elements(left) + elements(right)
       return Repeated(items[-1], None, tuple(items))
@@ -64,8 +77,10 @@ def _soft(unknown: Unknown, left: Value, right: Value) -> Value:
 
 
 def _array_binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) -> Value:
-  values = tuple(Array(()) if isinstance(value, Late) or (isinstance(value, Opaque) and value.kind != 'int') else value
-                 for value in (left, right))
+  values = tuple(
+    Array(()) if isinstance(value, Late) or (isinstance(value, Opaque) and value.kind != 'int') else value
+    for value in (left, right)
+  )
   try:
     return oracle.trace(lambda pair: _BINARY[op](pair[0], pair[1]), values, key=('binary', op.__name__))
   except oracle.OracleFailure as error:
@@ -90,7 +105,9 @@ def unify(it: Any, arrays: Any, line: int) -> Array | None:
     if len(set(fixed)) > 1:
       return None
     dims.append(fixed[0] if fixed else (min(choices, key=lambda dim: preference(it, dim)) if choices else 1))
-  if it.recording and not any(note[0] == line and note[1].startswith('the operands') for note in it.record.notes):
+  if it.recording and not any(
+    note[0] == line and note[1].startswith('the operands') for note in it.record.notes
+  ):
     it.record.notes.append((line, 'the operands are added or multiplied, so their sizes were taken as equal'))
   return Array(tuple(dims), arrays[0].dtype)
 
@@ -98,7 +115,11 @@ def unify(it: Any, arrays: Any, line: int) -> Array | None:
 def preference(it: Any, dim: Any) -> tuple[int, int, str]:
   """Sizes known from fields are preferred to sizes of inputs, short expressions to long ones."""
   order = {'field': 0, 'local': 1, 'carried': 2, 'input': 3, 'phi': 4, 'opaque': 6}
-  infos = [it.table.info(name) for name in re.findall(r'[A-Za-z]\w*', str(dim)) if name not in ('floordiv', 'mod', 'max', 'min')]
+  infos = [
+    it.table.info(name)
+    for name in re.findall(r'[A-Za-z]\w*', str(dim))
+    if name not in ('floordiv', 'mod', 'max', 'min')
+  ]
   worst = max((order.get(info.kind, 5) if info is not None else 5 for info in infos), default=0)
   return (worst, len(str(dim)), str(dim))
 
@@ -125,7 +146,12 @@ def _repeated(it: Any, left: Value, right: Value) -> Value:
   """`(x,) * n` for a length that is not known: a list whose elements all look alike."""
   if isinstance(right, (list, tuple)):
     left, right = right, left
-  if not isinstance(left, (list, tuple)) or not left or isinstance(right, int) or not oracle.is_symbolic(as_size(it, right)):
+  if (
+    not isinstance(left, (list, tuple))
+    or not left
+    or isinstance(right, int)
+    or not oracle.is_symbolic(as_size(it, right))
+  ):
     return None
   element = left[0]
   for item in left[1:]:
@@ -178,7 +204,11 @@ def _boolop(it: Any, node: ast.BoolOp, frame: Any) -> Value:
     return value
   if any(isinstance(value, Late) for value in values):
     return late_of(tuple(values), node)
-  if isinstance(node.op, ast.Or) and len(values) > 1 and not all(isinstance(value, Opaque) and value.kind == 'bool' for value in values):
+  if (
+    isinstance(node.op, ast.Or)
+    and len(values) > 1
+    and not all(isinstance(value, Opaque) and value.kind == 'bool' for value in values)
+  ):
     return _or_value(it, values, node)
   return values[0] if len(values) == 1 and len(node.values) == 1 else Opaque(ast.unparse(node), 'bool')
 

@@ -21,7 +21,9 @@ import numpy as np
 from .values import Array, Dim, External, Opaque, Partial, Value, like
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
-os.environ.setdefault('JAX_TRACEBACK_FILTERING', 'off')  # refusals are frequent, and nobody reads their tracebacks
+os.environ.setdefault(
+  'JAX_TRACEBACK_FILTERING', 'off'
+)  # refusals are frequent, and nobody reads their tracebacks
 
 _SMALL = ('head', 'group', 'kernel', 'patch', 'stride', 'dilation', 'num_', 'n_', 'factor', 'ratio', 'depth')
 _TRIES = 2
@@ -152,7 +154,9 @@ def _concrete(name: str, attempt: int) -> int:
   if any(part in name for part in _SMALL):
     return (2, 4, 8)[(number + attempt * (1 + number // 3 % 2)) % 3]
   count = len(_PRIMES)
-  shift = 1 + number // count % (count - 1)  # so that two symbols hardly ever share their sizes in both attempts
+  shift = 1 + number // count % (
+    count - 1
+  )  # so that two symbols hardly ever share their sizes in both attempts
   return 64 * _PRIMES[(number + attempt * shift) % count] * (1 if attempt else 3)
 
 
@@ -167,7 +171,9 @@ def evaluate(dim: Dim, attempt: int) -> int:
 def _evaluate_text(text: str, attempt: int) -> int:
   names = {name: _concrete(name, attempt) for name in re.findall(r'[A-Za-z]\w*', text)}
   functions = {'floordiv': lambda a, b: a // b, 'mod': lambda a, b: a % b, 'max': max, 'min': min}
-  return int(eval(compile(text.replace('^', '**'), '<dim>', 'eval'), {'__builtins__': {}}, {**names, **functions}))
+  return int(
+    eval(compile(text.replace('^', '**'), '<dim>', 'eval'), {'__builtins__': {}}, {**names, **functions})
+  )
 
 
 # -- tracing ------------------------------------------------------------------------------------

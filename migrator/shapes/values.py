@@ -118,6 +118,15 @@ class Partial:
 
 
 @dataclasses.dataclass(eq=False)
+class Mapped:
+  """`jax.vmap(function, in_axes, out_axes)`."""
+
+  function: Value
+  in_axes: Value = 0
+  out_axes: Value = 0
+
+
+@dataclasses.dataclass(eq=False)
 class Bound:
   """A method looked up on a value that is no instance of a repository class: `x.reshape`."""
 

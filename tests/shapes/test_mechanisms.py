@@ -144,3 +144,51 @@ def test_config_objects_are_read_by_annotation() -> None:
 def test_random_keys_are_recognised_by_their_use() -> None:
   analysis = method('y = jax.random.normal(rng, (3, 4))\nreturn nn.Dense(1)(y) + x', arguments='rng, x')
   assert inputs(analysis) == ['4']
+
+
+TRANSFORMS = {
+  'vmap': (
+    'f = jax.vmap(lambda y, k: jnp.concatenate([y, k], -1), in_axes=(1, None))\nreturn nn.Dense(1)(f(x, x[:, 0]))',
+    ['2*x_last'],
+  ),
+  'vmap of outputs': (
+    'return nn.Dense(1)(jax.vmap(lambda y: y.sum(-1), in_axes=1, out_axes=-1)(x))',
+    ['x_1'],
+  ),
+  'scan': (
+    'c, ys = jax.lax.scan(lambda c, y: (c + y, jnp.concatenate([y, y], -1)), x[0], x)\nreturn nn.Dense(1)(ys)',
+    ['2*x_last'],
+  ),
+  'carry': ('c, ys = jax.lax.scan(lambda c, y: (c + y, None), x[0], x)\nreturn nn.Dense(1)(c)', ['x_last']),
+}
+
+
+@pytest.mark.parametrize(('body', 'widths'), TRANSFORMS.values(), ids=TRANSFORMS)
+def test_transforms_of_local_functions(body: str, widths: list[str]) -> None:
+  analysis = method('b, t, d = x.shape\n' + body)
+  assert inputs(analysis) == widths and not analysis.unsized
+
+
+def test_a_parameter_whose_shape_is_not_known_is_not_scalar() -> None:
+  analysis = method("return x + self.param('w', self.init_fn, unknown_shape(x))", fields='init_fn: Callable')
+  assert analysis.unsized
+
+
+def test_a_list_of_unknown_length_has_a_size_of_its_own() -> None:
+  analysis = method(
+    'y = jnp.array([1.0 for k in self.table if k])\nreturn nn.Dense(1)(y)', fields='table: Sequence[float]'
+  )
+  assert analysis.table.info(inputs(analysis)[0]).kind == 'opaque'
+
+
+def test_static_methods_are_called_by_class() -> None:
+  analysis = read("""
+    class M(nn.Module):
+      @staticmethod
+      def double(x):
+        return jnp.concatenate([x, x], -1)
+      @nn.compact
+      def __call__(self, x):
+        return nn.Dense(1)(M.double(x))
+    """)
+  assert inputs(analysis) == ['2*x_last']

@@ -5,7 +5,7 @@ import ast
 import dataclasses
 import re
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from migrator.source.names import dotted
@@ -43,12 +43,30 @@ class ModuleReferences:
     self.project = project
     self.module = module
     self.plans = {name: plan for name, plan in plans.items() if plan.native}
-    self.parents, self.scopes, self.texts = _read(module)
+    file = project.index.files.get(module.name)
+    self.words: frozenset[bytes] | None = None if file is None else frozenset(file.words)
+    self.wanted: frozenset[bytes] | None = None
     self.native = {node for plan in self.plans.values() if plan.source.module is module for node in ast.walk(plan.source.node)}
+
+  @property
+  def parents(self) -> dict[ast.AST, ast.AST]:
+    return _read(self.module)[0]
+
+  @property
+  def scopes(self) -> dict[ast.AST, Any]:
+    return _read(self.module)[1]
+
+  @property
+  def texts(self) -> dict[ast.AST, str | None]:
+    return _read(self.module)[2]
+
+  def mentions(self, *names: str) -> bool:
+    """Tells whether the text may hold one of the names; asked before the names are resolved."""
+    return self.words is None or any(name.encode() in self.words for name in names)
 
   def all(self) -> Iterator[Reference]:
     """Yields the mentions outside of native classes and annotations, in text order."""
-    if not self.plans:
+    if not self.plans or (self.words is not None and self.wanted is not None and self.wanted.isdisjoint(self.words)):
       return
     for node in sorted(self.scopes, key=lambda item: (item.lineno, item.col_offset)):
       if node in self.native or node not in self.parents:
@@ -131,11 +149,13 @@ class ModuleReferences:
     return self._resolved(node)
 
   def calls(self) -> Iterator[ast.Call]:
-    return (node for node in self.parents if isinstance(node, ast.Call))
+    return (node for node in ast.walk(self.module.tree) if isinstance(node, ast.Call)) if self.mentions('getattr') else iter(())
 
   def reads(self, name: str, native: bool) -> bool:
     """Tells whether native classes (or other code) of this module read the module-level thing 'module:NAME'."""
     short = name.rpartition(':')[2]
+    if not self.mentions(short):
+      return False
     candidates = [node for node in self.scopes if (node.id if isinstance(node, ast.Name) else node.attr) == short]
     return any((node in self.native) is native and self._resolved(node) == name for node in candidates)
 
@@ -185,7 +205,35 @@ def _read(module: Any) -> _Read:
 def read_references(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, ModuleReferences]:
   """Returns the reader of mentions of every module of the project."""
   modules = {**project.modules, **_looking_up(project, plans)}
-  return {name: ModuleReferences(project, module, plans) for name, module in sorted(modules.items())}
+  found = {name: ModuleReferences(project, module, plans) for name, module in sorted(modules.items())}
+  wanted = frozenset(_names_for(found.values(), plans))
+  for references in found.values():
+    references.wanted = wanted
+  return found
+
+
+def _names_for(modules: Iterable[ModuleReferences], plans: Mapping[str, ClassPlan]) -> set[bytes]:
+  """Returns the names of the native classes, and of what is assigned from them in modules or imported under another name."""
+  names = {re.split('[:.]', name)[-1] for name, plan in plans.items() if plan.native}
+  while True:
+    before = len(names)
+    for references in modules:
+      if references.mentions(*names):
+        names |= _other_names(references.module.tree, names)
+    if len(names) == before:
+      return {name.encode() for name in names}
+
+
+def _other_names(tree: ast.Module, names: set[str]) -> set[str]:
+  found = set()
+  for node in tree.body:
+    if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+      read = {child.id if isinstance(child, ast.Name) else getattr(child, 'attr', '') for child in ast.walk(node.value)}
+      targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+      found |= {target.id for target in targets if isinstance(target, ast.Name) and read & names}
+    elif isinstance(node, ast.ImportFrom):
+      found |= {alias.asname for alias in node.names if alias.name in names and alias.asname}
+  return found
 
 
 def _looking_up(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, Any]:
