@@ -133,6 +133,8 @@ def subscript(it: Any, owner: Value, index: Value, node: ast.Subscript) -> Value
     return _opaque_item(it, owner, index, node)
   if isinstance(owner, Late):
     return Late(owner.names, ast.unparse(node))
+  if isinstance(owner, Structure):
+    return _structure_item(owner, index, node)
   if isinstance(owner, Bound) and owner.name == 'variables':
     return Unknown(f'{ast.unparse(node)} may not be there', node.lineno, soft=True)
   if isinstance(owner, External):
@@ -157,6 +159,23 @@ def join_elements(it: Any, items: list[Value], node: ast.expr) -> Value:
   for item in items[1:]:
     result = join(result, item, None, it.table, 'element')
   return result
+
+
+def _structure_item(owner: Structure, index: Value, node: ast.Subscript) -> Value:
+  """Objects that models return are read by name, or like the tuple of their fields that are not None."""
+  if isinstance(index, str):
+    return owner.fields.get(index, Unknown(f'{index} is no field of {owner.source.name}', node.lineno))
+  present: list[Value] = []
+  for value in owner.fields.values():
+    if value is None:
+      continue
+    certain = isinstance(value, Array) and not value.optional
+    present.append(value if certain else Unknown('which item it is depends on a condition', node.lineno, soft=True))
+    if not certain:
+      break
+  if isinstance(index, int) and index < len(present):
+    return present[index]
+  return Unknown('which item it is depends on a condition', node.lineno, soft=True)
 
 
 def _dict_item(it: Any, owner: dict[Any, Value], index: Value, node: ast.Subscript) -> Value:

@@ -216,7 +216,7 @@ class Interpreter:
     carried: dict[str, Value] = {}
     recording = self.recording
     exit_env = entry
-    for attempt in range(4):
+    for _ in range(4):
       frame.env = copy_env({**entry, **carried})
       self.recording = False
       bind()

@@ -33,7 +33,7 @@ def layer_output(
     module = oracle.find(instance.layer or '')(**_with_zero_initializers(instance.layer or '', constructor))
     key = oracle.find('jax.random.key')(0)
     call = getattr(type(module), method)
-    return module.init_with_output({name: key for name in streams}, *positional, method=call, **keywords)[0]
+    return module.init_with_output(dict.fromkeys(streams, key), *positional, method=call, **keywords)[0]
 
   return oracle.trace(run, (arguments, call_args, call_kwargs), key=('layer', instance.layer, method))
 
@@ -49,7 +49,7 @@ def _nested_output(
     module = _build(instance.layer or '', constructor, nested)
     key = oracle.find('jax.random.key')(0)
     call = getattr(type(module), method)
-    return module.init_with_output({name: key for name in _STREAMS}, *positional, method=call, **keywords)[0]
+    return module.init_with_output(dict.fromkeys(_STREAMS, key), *positional, method=call, **keywords)[0]
 
   return oracle.trace(run, (plain, args, kwargs))
 

@@ -12,7 +12,7 @@ _ARRAYS = ('array', 'asarray', 'stack')
 
 
 def of_list(it: Any, line: int, name: str, args: tuple[Value, ...], kwargs: dict[str, Value]) -> Array | None:
-  """Returns the result of `jnp.stack`, `jnp.concatenate` or `jnp.array` of a `Repeated`, None if it is not known."""
+  """Returns what `jnp.stack`, `jnp.concatenate` or `jnp.array` makes of a `Repeated`, None if not known."""
   short = name.rsplit('.', 1)[-1]
   if not args or not isinstance(args[0], Repeated) or not name.startswith(('jax.numpy.', 'numpy.')):
     return None

@@ -15,7 +15,7 @@ from .values import Alternatives, Array, Late, Opaque, Repeated, Unknown, Value
 
 
 def makes_modules(body: list[ast.stmt]) -> bool:
-  """Tells whether the loop body may create or call modules: capitalised calls, `self.x(...)`, calls of calls."""
+  """Tells whether a loop may create or call modules: capitalised calls, `self.x(...)`, calls of calls."""
   return any(_may_make_modules(statement) for statement in body)
 
 

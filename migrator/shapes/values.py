@@ -159,6 +159,14 @@ class Instance:
 
 
 @dataclasses.dataclass(eq=False)
+class Structure:
+  """An object of a plain dataclass of the repository that holds arrays (what a model returns)."""
+
+  source: Any
+  fields: dict[str, Value]
+
+
+@dataclasses.dataclass(eq=False)
 class Alternatives:
   """One of several values, by a condition that is not known."""
 
@@ -219,7 +227,7 @@ def contains(value: Value, kinds: type | tuple[type, ...]) -> bool:
 
 @dataclasses.dataclass(eq=False)
 class Repeated:
-  """A list whose length is not known, or only as a size: every element looks like `element`; made by `loop`."""
+  """A list whose length is not known, or only as a size: every element looks like `element`."""
 
   element: Value
   loop: ast.AST | None = None
