@@ -1,4 +1,4 @@
-"""Asks JAX for shapes.  The only file of the reading side that imports jax and flax.
+"""Asks JAX for shapes, by tracing the real function.
 
 Every array is a `jax.ShapeDtypeStruct` whose dims may be symbols of one scope; the real function is
 traced by `jax.eval_shape`.  Where JAX cannot decide with symbols, the function is traced with several
@@ -7,10 +7,7 @@ concrete sizes and the result dims are recognised among known expressions.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
-import itertools
-import os
 import re
 import warnings
 from collections.abc import Callable
@@ -18,80 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from .dims import is_dim, is_symbolic, load_jax, parsed, quotient, same, symbol, text_of
+from .examples import TRIES, candidates, evaluate, evaluate_with, merged
 from .values import Array, Dim, External, Opaque, Partial, Value, like
-
-os.environ.setdefault('JAX_PLATFORMS', 'cpu')
-os.environ.setdefault(
-  'JAX_TRACEBACK_FILTERING', 'off'
-)  # refusals are frequent, and nobody reads their tracebacks
-
-_SMALL = ('head', 'group', 'kernel', 'patch', 'stride', 'dilation', 'num_', 'n_', 'factor', 'ratio', 'depth')
-_TRIES = 2
-_PRIMES = tuple(number for number in range(5, 400) if all(number % divisor for divisor in range(2, number)))
 
 
 class OracleFailure(Exception):
   """JAX refuses the operation; the message is its first line."""
-
-
-@functools.cache
-def _jax() -> Any:
-  import jax
-  import jax.export
-  return jax
-
-
-@functools.cache
-def _scope() -> Any:
-  return _jax().export.SymbolicScope()
-
-
-@functools.cache
-def symbol(name: str) -> Dim:
-  """Returns the dimension symbol called `name`."""
-  return _jax().export.symbolic_shape(name, scope=_scope())[0]
-
-
-def is_symbolic(value: Value) -> bool:
-  """Tells whether the value is a symbolic dimension (and not an int)."""
-  return type(value).__name__ == '_DimExpr'
-
-
-def is_dim(value: Value) -> bool:
-  return is_symbolic(value) or (isinstance(value, int) and not isinstance(value, bool))
-
-
-@functools.cache
-def text_of(dim: Dim) -> str:
-  """Returns the text of a size, made once: writing long expressions is slow."""
-  return str(dim)
-
-
-@functools.cache
-def same(left: Dim, right: Dim) -> bool | None:
-  """Tells whether two sizes are equal for all values of their symbols; None if it depends."""
-  if not is_symbolic(left) and not is_symbolic(right):
-    return left == right
-  difference = left - right
-  if is_symbolic(difference):
-    return None
-  return bool(difference == 0)
-
-
-def quotient(left: Dim, right: Dim) -> Dim:
-  """Returns `left // right`, with what both have in common cancelled."""
-  if not is_symbolic(left) and not is_symbolic(right):
-    return left // right
-  return (symbol('unit') * 0 + left) // right if not is_symbolic(left) else left // right
-
-
-@functools.cache
-def parsed(text: str) -> Dim | None:
-  """Returns the size with this text, or None."""
-  try:
-    return int(text) if text.isdigit() else _jax().export.symbolic_shape(text, scope=_scope())[0]
-  except Exception:
-    return None
 
 
 # -- names to objects ---------------------------------------------------------------------------
@@ -144,36 +74,6 @@ def signature(name: str) -> Any:
 
 
 # -- concrete sizes for symbols -------------------------------------------------------------------
-
-
-@functools.cache
-def _concrete(name: str, attempt: int) -> int:
-  """Returns a generic concrete size for a symbol: large and divisible by usual head counts."""
-  number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:4], 'big')
-  # One symbol must have another size in every attempt, or its size looks like a literal.
-  if any(part in name for part in _SMALL):
-    return (2, 4, 8)[(number + attempt * (1 + number // 3 % 2)) % 3]
-  count = len(_PRIMES)
-  shift = 1 + number // count % (
-    count - 1
-  )  # so that two symbols hardly ever share their sizes in both attempts
-  return 64 * _PRIMES[(number + attempt * shift) % count] * (1 if attempt else 3)
-
-
-def evaluate(dim: Dim, attempt: int) -> int:
-  """Returns the value of a dim when every symbol has its generic concrete size."""
-  if not is_symbolic(dim):
-    return int(dim)
-  return _evaluate_text(str(dim), attempt)
-
-
-@functools.cache
-def _evaluate_text(text: str, attempt: int) -> int:
-  names = {name: _concrete(name, attempt) for name in re.findall(r'[A-Za-z]\w*', text)}
-  functions = {'floordiv': lambda a, b: a // b, 'mod': lambda a, b: a % b, 'max': max, 'min': min}
-  return int(
-    eval(compile(text.replace('^', '**'), '<dim>', 'eval'), {'__builtins__': {}}, {**names, **functions})
-  )
 
 
 # -- tracing ------------------------------------------------------------------------------------
@@ -233,7 +133,7 @@ def _attempt(function: Callable[..., Any], values: Any, examples: bool = True) -
 
 
 def _trace(function: Callable[..., Any], values: Any, size: Callable[[Dim], Dim]) -> Value:
-  jax = _jax()
+  jax = load_jax()
   arrays: list[Any] = []
 
   def lower(value: Any) -> Any:
@@ -289,7 +189,7 @@ def _fill(lowered: Any, slots: list[Any]) -> Any:
 
 
 def _struct(value: Array, size: Callable[[Dim], Dim]) -> Any:
-  jax = _jax()
+  jax = load_jax()
   shape = tuple(size(dim) for dim in value.shape)
   if value.dtype == 'key':
     return jax.eval_shape(lambda: jax.random.key(0))
@@ -297,7 +197,7 @@ def _struct(value: Array, size: Callable[[Dim], Dim]) -> Any:
 
 
 def _lift(struct: Any) -> Array:
-  jax = _jax()
+  jax = load_jax()
   if jax.dtypes.issubdtype(struct.dtype, jax.dtypes.prng_key):
     return Array(tuple(struct.shape), 'key')
   return Array(tuple(struct.shape), str(struct.dtype))
@@ -329,7 +229,7 @@ def _opaque_object(value: Opaque) -> Any:
   if value.kind in ('int', 'any') and value.default is None:
     return symbol(re.sub(r'\W+', '_', value.source.removeprefix('self.')).strip('_') or 'size')
   if value.kind == 'dtype':
-    return None if value.optional else _jax().numpy.float32
+    return None if value.optional else load_jax().numpy.float32
   if value.kind == 'callable':
     return lambda x, *args, **kwargs: x
   if value.kind == 'float':
@@ -349,74 +249,24 @@ def _opaque_object(value: Opaque) -> Any:
 def _by_examples(function: Callable[..., Any], values: Any) -> Value:
   """Traces with concrete sizes and recognises every result dim among simple expressions."""
   results = [_trace(function, values, lambda dim, attempt=attempt: evaluate(dim, attempt))
-             for attempt in range(_TRIES)]
-  known = _candidates(values)
-  return _merge_examples(results, known)
+             for attempt in range(TRIES)]
+  known = candidates(values)
+  return merged(results, known)
 
-
-def _merge_examples(results: list[Any], known: dict[tuple[int, ...], Dim]) -> Any:
-  jax = _jax()
-  leaves = [jax.tree.flatten(result, is_leaf=lambda leaf: isinstance(leaf, Array)) for result in results]
-  first, tree = leaves[0]
-  merged = []
-  for index, leaf in enumerate(first):
-    if not isinstance(leaf, Array):
-      merged.append(leaf)
-      continue
-    shapes = [other[index].shape for other, _ in leaves]
-    dims = tuple(_recognise(sizes, known) for sizes in zip(*shapes))
-    merged.append(Array(dims, leaf.dtype))
-  return jax.tree.unflatten(tree, merged)
-
-
-def _recognise(sizes: tuple[int, ...], known: dict[tuple[int, ...], Dim]) -> Dim:
-  if sizes in known:
-    return known[sizes]
-  if len(set(sizes)) == 1:
-    return sizes[0]
-  name = 'unnamed_' + '_'.join(map(str, sizes))
-  return symbol(name)
-
-
-def _candidates(values: Any) -> dict[tuple[int, ...], Dim]:
-  dims = sorted(set(_dims(values)), key=lambda dim: (len(str(dim)), str(dim)))[:24]
-  table: dict[tuple[int, ...], Dim] = {}
-
-  def add(dim: Dim) -> None:
-    sizes = tuple(evaluate(dim, attempt) for attempt in range(_TRIES))
-    if len(set(sizes)) > 1 and min(sizes) > 0:
-      table.setdefault(sizes, dim)
-
-  for dim in dims:
-    add(dim)
-  for left, right in itertools.permutations(dims, 2):
-    add(left * right)
-    add(left + right)
-    if is_symbolic(left):
-      add(left // right)
-  for dim in dims:
-    for factor in (2, 3, 4):
-      add(dim * factor)
-      add(dim // factor)
-  return table
-
-
-def _dims(values: Any) -> Any:
-  if isinstance(values, Array):
-    yield from (dim for dim in values.shape if is_dim(dim))
-  elif isinstance(values, (tuple, list)):
-    for item in values:
-      yield from _dims(item)
-  elif isinstance(values, dict):
-    for item in values.values():
-      yield from _dims(item)
-  elif is_symbolic(values) or (isinstance(values, int) and not isinstance(values, bool) and values > 0):
-    yield values
-
-
-def evaluate_with(dim: Dim, given: dict[str, int], attempt: int) -> int:
-  """As `evaluate`, with some symbols given."""
-  text = str(dim)
-  for name, value in given.items():
-    text = re.sub(rf'\b{name}\b', str(value), text)
-  return _evaluate_text(text, attempt)
+__all__ = [
+  'OracleFailure',
+  'evaluate',
+  'evaluate_with',
+  'find',
+  'is_dim',
+  'is_linen_class',
+  'is_symbolic',
+  'parsed',
+  'quotient',
+  'same',
+  'signature',
+  'symbol',
+  'text_of',
+  'to_object',
+  'trace',
+]

@@ -1,0 +1,72 @@
+"""Sizes: ints and the dimension expressions of one symbolic scope of JAX, which only this file imports."""
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+from .values import Dim, Value
+
+# Read when JAX is imported: no device is needed, and refusals are too frequent for their tracebacks.
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('JAX_TRACEBACK_FILTERING', 'off')
+
+
+@functools.cache
+def load_jax() -> Any:
+  import jax
+  import jax.export
+  return jax
+
+
+@functools.cache
+def _scope() -> Any:
+  return load_jax().export.SymbolicScope()
+
+
+@functools.cache
+def symbol(name: str) -> Dim:
+  """Returns the dimension symbol called `name`."""
+  return load_jax().export.symbolic_shape(name, scope=_scope())[0]
+
+
+def is_symbolic(value: Value) -> bool:
+  """Tells whether the value is a symbolic dimension (and not an int)."""
+  return type(value).__name__ == '_DimExpr'
+
+
+def is_dim(value: Value) -> bool:
+  return is_symbolic(value) or (isinstance(value, int) and not isinstance(value, bool))
+
+
+@functools.cache
+def text_of(dim: Dim) -> str:
+  """Returns the text of a size, made once: writing long expressions is slow."""
+  return str(dim)
+
+
+@functools.cache
+def same(left: Dim, right: Dim) -> bool | None:
+  """Tells whether two sizes are equal for all values of their symbols; None if it depends."""
+  if not is_symbolic(left) and not is_symbolic(right):
+    return left == right
+  difference = left - right
+  if is_symbolic(difference):
+    return None
+  return bool(difference == 0)
+
+
+def quotient(left: Dim, right: Dim) -> Dim:
+  """Returns `left // right`, with what both have in common cancelled."""
+  if not is_symbolic(left) and not is_symbolic(right):
+    return left // right
+  return (symbol('unit') * 0 + left) // right if not is_symbolic(left) else left // right
+
+
+@functools.cache
+def parsed(text: str) -> Dim | None:
+  """Returns the size with this text, or None."""
+  try:
+    return int(text) if text.isdigit() else load_jax().export.symbolic_shape(text, scope=_scope())[0]
+  except Exception:
+    return None
