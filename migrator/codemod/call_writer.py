@@ -6,7 +6,7 @@ from typing import Any
 
 from migrator.shapes.values import Late, Partial, VariableRef, contains
 
-from . import initializing
+from . import initializing, module_api
 from .init_writer import InitWriter, _in_order
 from .layer_call import Refused, call_arguments
 from .linen_names import LinenNames
@@ -43,6 +43,8 @@ class CallWriter:
         self._creation(member, method, init)
     self._variables(method)
     self._module_interface(method)
+    settled = module_api.rewrite_variables(self.plan, method, self.edits)
+    module_api.refuse_linen_only(self.plan, method, self.values, settled)
     self._flags(method)
     if init is not None:
       self._remove(method, init)

@@ -17,6 +17,7 @@ from .comments import restored
 from .init_writer import InitWriter, Line
 from .layer_call import Refused
 from .linen_names import LinenNames
+from .module_api import refuse_layer_methods
 from .plan import ClassPlan, Member, variable_class
 from .shape_text import shape_text
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
@@ -217,6 +218,7 @@ class ClassWriter:
   def _layer(self, member: Member, writer: StaticWriter, size_text: Any) -> str:
     record, creation = member.record, member.creation
     assert record is not None
+    refuse_layer_methods(member)
     partials = [partial.node for partial in creation.partials if partial.node is not None]
     given = layer_call.bound_arguments(record, creation.node, partials)
     uses = [use for use in creation.uses if use.method == '__call__']

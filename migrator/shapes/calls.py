@@ -24,6 +24,7 @@ from .values import (
   Mapped,
   Opaque,
   Partial,
+  Structure,
   Unknown,
   Value,
   VariableRef,

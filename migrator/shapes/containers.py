@@ -17,6 +17,7 @@ from .values import (
   Late,
   Opaque,
   Repeated,
+  Structure,
   Unknown,
   Value,
   first_unknown,
