@@ -115,7 +115,8 @@ class ModuleWriter:
     requests = {request for request in requests if _used(text, request.local)}
     aliases = {local for local in linen_aliases(self.project, self.module)}
     others = {alias for alias in ('Sequence',) if False}
-    remove = unused(text, aliases | others)
+    # A helper may have the name of the Linen function it stands for; then the text uses the helper.
+    remove = unused(text, aliases | others) | (aliases & set(self.helpers))
     return rewrite_imports(text, remove=remove, add=sorted(requests, key=lambda item: item.text))
 
 
