@@ -23,7 +23,7 @@ from .module_writer import ModuleWriter, helper_home
 from .options import FileChange, MigrationResult, Options
 from .plan import ClassPlan
 from .planner import eligible, plan_flags, plan_members
-from .sizes import NotStatic
+from .sizes import PLACEHOLDER, NotStatic
 from .text import SourceText
 
 
@@ -38,8 +38,7 @@ def migrate(paths: Sequence[Path], root: Path, options: Options = Options()) -> 
   from migrator.shapes.analysis import analyse_all, users_first
   project = read_project([Path(path) for path in paths], Path(root))
   analyses = analyse_all(project)
-  plans = plan_classes(project, analyses, list(reversed(users_first(project))), options)
-  files, findings = write_modules(project, plans)
+  plans, files, findings = _written(project, analyses, list(reversed(users_first(project))), options)
   reports = [report(plan) for plan in sorted(plans.values(), key=lambda plan: plan.name)]
   findings += [finding for plan in plans.values() for finding in plan_findings(plan)]
   manifest = Manifest({name: class_map(plan, plans) for name, plan in sorted(plans.items())})
@@ -47,9 +46,35 @@ def migrate(paths: Sequence[Path], root: Path, options: Options = Options()) -> 
   return MigrationResult(files, reports, sorted(set(findings)), manifest, list(project.errors))
 
 
-def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], options: Options) -> dict[str, ClassPlan]:
-  """Plans every class, used classes first; a class that fails takes its subclasses with it."""
+class Unwritable(Exception):
+  """A file cannot take its new classes."""
+
+  def __init__(self, module: str, reason: str) -> None:
+    super().__init__(reason)
+    self.module = module
+
+
+def _written(project: Any, analyses: dict[str, Any], order: list[str], options: Options) -> tuple[
+    dict[str, ClassPlan], list[FileChange], list[Finding]]:
+  """Plans and writes; the classes of a file that cannot be written stay Linen, and the rest is planned again."""
   failed: dict[str, str] = {}
+  while True:
+    plans = plan_classes(project, analyses, order, options, dict(failed))
+    try:
+      return (plans, *write_modules(project, plans))
+    except Unwritable as error:
+      names = [name for name, plan in plans.items() if plan.source.module.name == error.module and plan.native]
+      if not names:
+        raise
+      failed.update({name: f'its file cannot be written: {error}' for name in names})
+
+
+def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], options: Options,
+                 failed: dict[str, str]) -> dict[str, ClassPlan]:
+  """Plans every class, used classes first; a class that fails takes its subclasses with it.
+
+  failed: reasons of classes that are known to stay Linen, by name.
+  """
   while True:
     plans: dict[str, ClassPlan] = {}
     news = False
@@ -66,7 +91,7 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
         if not expected and os.environ.get('LINEN2NNX_DEBUG'):
           raise
         plan.outcome = 'bridged'
-        plan.reasons = [str(error) if expected else f'the tool failed on it ({type(error).__name__}: {error}); please report it']
+        plan.reasons = [PLACEHOLDER.sub(r'\2.shape[\3]', str(error)) if expected else f'the tool failed on it ({type(error).__name__}: {error}); please report it']
         failed[name] = plan.reasons[0]  # the first reason found stays; later rounds would only name each other
         for base in project.classes[name].mro[1:]:
           if base.is_linen and base.name not in failed and base.name in analyses:
@@ -144,7 +169,10 @@ def write_modules(project: Any, plans: dict[str, ClassPlan]) -> tuple[list[FileC
     own = [plan for plan in plans.values() if plan.source.module is module]
     home = helper_home(name)
     writer = ModuleWriter(project, module, own, home, references)
-    text = writer.text()
+    try:
+      text = writer.text()
+    except ValueError as error:
+      raise Unwritable(name, str(error)) from error
     findings += writer.findings
     if text != module.text:
       files.append(FileChange(module.path, module.text, text))

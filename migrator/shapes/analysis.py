@@ -172,7 +172,7 @@ _ABOUT_RANK = re.compile(
 
 
 def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
-  """Other arguments cannot help where the reasons have nothing to do with ranks, or stay the same for three of them."""
+  """Other arguments cannot help if the reasons are not about ranks, or stay the same for three of them."""
   problems = found.unsized or [
     (0, value.reason) for value in found.results.values() if isinstance(value, Unknown)
   ]
@@ -227,7 +227,9 @@ def _interpret(
 ) -> tuple[Analysis, list[Any]]:
   record, table = Recording(), SymbolTable(oracle.symbol)
   seen: list[Any] = []
-  it = Interpreter(project, record, table, lambda *call: seen.append(call) if it.recording else None)
+  it: Interpreter = Interpreter(
+    project, record, table, lambda *call: seen.append(call) if it.recording else None
+  )
   subject = Instance(source, None, subject_fields(it, source, observed))
   it.subject = subject  # type: ignore[attr-defined]
   analysis = Analysis(source, record, table, {}, {}, subject, {}, [])

@@ -336,7 +336,7 @@ def _dict_method(
       owner[args[0]] = default
     return default if '**' not in owner else Opaque(ast.unparse(node), 'any')
   if name == 'items':
-    return [(key, value) for key, value in owner.items()]
+    return list(owner.items())
   if name == 'keys':
     return list(owner)
   if name == 'values':

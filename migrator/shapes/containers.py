@@ -48,7 +48,7 @@ def _items(it: Any, nodes: list[ast.expr], frame: Any) -> list[Value] | Repeated
     if isinstance(value, (tuple, list)):
       items.extend(value)
     elif isinstance(value, Repeated):
-      return Repeated(value.element, value.loop, tuple([*items, *elements(value)]))
+      return Repeated(value.element, value.loop, (*items, *elements(value)))
     else:
       return Opaque(
         ast.unparse(node), 'sequence', element=value.element if isinstance(value, Opaque) else 'any'
@@ -171,7 +171,9 @@ def _structure_item(owner: Structure, index: Value, node: ast.Subscript) -> Valu
     if value is None:
       continue
     certain = isinstance(value, Array) and not value.optional
-    present.append(value if certain else Unknown('which item it is depends on a condition', node.lineno, soft=True))
+    present.append(
+      value if certain else Unknown('which item it is depends on a condition', node.lineno, soft=True)
+    )
     if not certain:
       break
   if isinstance(index, int) and index < len(present):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+from typing import Any
 
 from .values import Alternatives, Array, Late, Opaque, Unknown, Value
 
@@ -12,8 +13,8 @@ def narrow(test: ast.expr, answer: bool, env: dict[str, Value]) -> dict[str, Val
   if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
     return narrow(test.operand, not answer, env)
   if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) and answer:
-    for value in test.values:
-      env = narrow(value, True, env)
+    for part in test.values:
+      env = narrow(part, True, env)
     return env
   if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Name)
           and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None):
@@ -42,11 +43,13 @@ def _copy(value: Value, memory: dict[int, Value]) -> Value:
   if id(value) in memory:
     return memory[id(value)]
   if isinstance(value, list):
-    memory[id(value)] = new = []
+    new: list[Value] = []
+    memory[id(value)] = new
     new.extend(_copy(item, memory) for item in value)
     return new
   if isinstance(value, dict):
-    memory[id(value)] = table = {}
+    table: dict[Any, Value] = {}
+    memory[id(value)] = table
     table.update({key: _copy(item, memory) for key, item in value.items()})
     return table
   return value

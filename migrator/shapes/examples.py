@@ -10,7 +10,10 @@ from typing import Any
 from .dims import is_dim, is_symbolic, load_jax, symbol
 from .values import Array, Dim
 
-_SMALL = ('head', 'group', 'kernel', 'patch', 'stride', 'dilation', 'num_', 'n_', 'factor', 'ratio', 'depth')
+_SMALL = re.compile(
+  r'head|group|kernel|patch|stride|dilation|(^|_)(num|n)_|factor|ratio|depth'
+)
+_LARGE = re.compile(r'channel|feature|hidden|width|embed|vocab|class')
 _PRIMES = tuple(number for number in range(5, 400) if all(number % divisor for divisor in range(2, number)))
 TRIES = 2
 
@@ -20,12 +23,11 @@ def _concrete(name: str, attempt: int) -> int:
   """Returns a generic concrete size for a symbol: large and divisible by usual head counts."""
   number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:4], 'big')
   # One symbol must have another size in every attempt, or its size looks like a literal.
-  if any(part in name for part in _SMALL):
+  if _SMALL.search(name) and not _LARGE.search(name):
     return (2, 4, 8)[(number + attempt * (1 + number // 3 % 2)) % 3]
   count = len(_PRIMES)
-  shift = 1 + number // count % (
-    count - 1
-  )  # so that two symbols hardly ever share their sizes in both attempts
+  # Steps of their own, so that two symbols hardly ever share their sizes in both attempts.
+  shift = 1 + number // count % (count - 1)
   return 64 * _PRIMES[(number + attempt * shift) % count] * (1 if attempt else 3)
 
 

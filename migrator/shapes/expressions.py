@@ -166,7 +166,11 @@ def attribute(it: Any, owner: Value, name: str, node: ast.AST, frame: Any) -> Va
   if isinstance(owner, Late):
     return Late(owner.names, f'{owner.text}.{name}')
   if isinstance(owner, Structure):
-    return owner.fields[name] if name in owner.fields else Unknown(f'.{name} of {owner.source.name} is not followed', line)
+    return (
+      owner.fields[name]
+      if name in owner.fields
+      else Unknown(f'.{name} of {owner.source.name} is not followed', line)
+    )
   if isinstance(owner, Partial) and name in ('func', 'args', 'keywords'):
     return {'func': owner.function, 'args': owner.args, 'keywords': owner.kwargs}[name]
   if type(owner).__name__ in ('finfo', 'iinfo'):

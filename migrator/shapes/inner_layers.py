@@ -1,4 +1,4 @@
-"""Layers that call the layers they are made of (RNN, Bidirectional): the inner ones' inputs are noted as their uses."""
+"""Layers that call the layers they are made of (RNN, Bidirectional): those uses are noted too."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The abstract interpreter: walks statements of a method with symbolic sizes.
 
-Expressions are in `expressions.py` and the files beside it, calls in `calls.py`.  The interpreter never runs user
-code: it evaluates the syntax tree over the values of `values.py` and asks the oracle for shapes.
+Expressions are in `expressions.py` and the files beside it, calls in `calls.py`.  The interpreter never runs
+user code: it evaluates the syntax tree over the values of `values.py` and asks the oracle for shapes.
 """
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Interpreter:
   def _Pass(self, node: ast.Pass, frame: Frame) -> bool:
     return False
 
-  _Global = _Nonlocal = _Import = _Pass  # type: ignore[assignment]
+  _Global = _Nonlocal = _Import = _Pass
 
   def _ImportFrom(self, node: ast.ImportFrom, frame: Frame) -> bool:
     return False
@@ -194,7 +194,8 @@ class Interpreter:
     passes = concrete_passes(iterable)
     if passes is not None and not makes_modules(node.body) and len(passes) <= _MAX_CONCRETE_PASSES:
       return self._concrete_loop(node, passes, frame)
-    bind = lambda: self.assign(node.target, loop_element(self, iterable, node.target, node), frame)
+    def bind() -> None:
+      self.assign(node.target, loop_element(self, iterable, node.target, node), frame)
     self._widen(node, frame, bind, ran=bool(passes))
     return self.block(node.orelse, frame) if node.orelse else False
 

@@ -93,7 +93,8 @@ def library_call(
     found = builtin_calls.static_call(it, name, args, kwargs, node)
     if not isinstance(found, (Unknown, Opaque)) or not name.startswith('numpy.'):
       return found
-    name = f'jax.{name}' if hasattr(oracle.find('jax.numpy'), name.removeprefix('numpy.')) else name
+  if name.startswith('numpy.') and hasattr(oracle.find('jax.numpy'), name.removeprefix('numpy.')):
+    name = f'jax.{name}'  # NumPy wants values; shapes are the same
   if name.startswith('flax.linen.'):
     # Flags of Linen functions decide which way they go; an array in their place cannot.
     args = tuple(True if isinstance(arg, Late) and not arg.optional else arg for arg in args)
@@ -136,7 +137,7 @@ def library_call(
 
 
 def _each(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:
-  """Asks for every option of the first argument; one that the function refuses is not the one at hand there."""
+  """Asks for every option of the first argument; one that the function refuses is not the one at hand."""
   options = [option for option in args[0].options if option is not None]
   results = [library_call(it, name, (option, *args[1:]), kwargs, node) for option in options]
   followed = [result for result in results if not isinstance(result, Unknown)] or results

@@ -26,11 +26,22 @@ def of_list(it: Any, line: int, name: str, args: tuple[Value, ...], kwargs: dict
     length = it.table.new(f'length_{line}', SymbolInfo('opaque', source=f'{name} at line {line}'))
   if short in _ARRAYS:
     place = axis % (len(shape) + 1) if short == 'stack' else 0
-    return Array((*shape[:place], length, *shape[place:]))
+    return Array((*shape[:place], length, *shape[place:]), _dtype(args[0].element))
   if short == 'concatenate' and shape:
     place = axis % len(shape)
     return Array((*shape[:place], math.prod((shape[place], length)), *shape[place + 1:]))
   return None
+
+
+def _dtype(element: Any) -> str:
+  """Returns the dtype of an array of such elements: whole numbers only where all are."""
+  if isinstance(element, Array):
+    return element.dtype
+  if isinstance(element, Repeated):
+    return _dtype(element.element)
+  if isinstance(element, (tuple, list)):
+    return 'int32' if element and all(_dtype(item) == 'int32' for item in element) else 'float32'
+  return 'int32' if oracle.is_dim(element) or getattr(element, 'kind', '') == 'int' else 'float32'
 
 
 def _shape(element: Any) -> tuple[Dim, ...] | None:
@@ -40,8 +51,9 @@ def _shape(element: Any) -> tuple[Dim, ...] | None:
     inner = _shape(element.element)
     return None if inner is None else (element.length, *inner)
   if isinstance(element, (tuple, list)):
-    shapes = [_shape(item) for item in element]
-    return (len(element), *shapes[0]) if shapes and None not in shapes and len(set(shapes)) == 1 else None
+    shapes = {_shape(item) for item in element}
+    first = shapes.pop() if len(shapes) == 1 else None
+    return None if first is None else (len(element), *first)
   return (
     ()
     if oracle.is_dim(element)

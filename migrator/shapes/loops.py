@@ -85,11 +85,9 @@ def loop_element(it: Any, iterable: Value, target: ast.expr, loop: ast.AST) -> V
   if isinstance(iterable, Opaque):
     return _opaque_element(it, iterable, target, loop)
   if isinstance(iterable, Array):
-    return (
-      Array(iterable.shape[1:], iterable.dtype)
-      if iterable.shape
-      else Unknown('iterating a scalar', loop.lineno)
-    )  # type: ignore[attr-defined]
+    if iterable.shape:
+      return Array(iterable.shape[1:], iterable.dtype)
+    return Unknown('iterating a scalar', getattr(loop, 'lineno', 0))
   if isinstance(iterable, dict):
     return Opaque(_text(target), 'str')
   if isinstance(iterable, (tuple, list)):

@@ -13,7 +13,7 @@ from .joins import elements, join
 from .symbols import SymbolInfo
 from .values import Alternatives, Array, Late, Opaque, Repeated, Unknown, Value, first_unknown
 
-_BINARY = {
+_BINARY: dict[type, Any] = {
   ast.Add: operator.add,
   ast.Sub: operator.sub,
   ast.Mult: operator.mul,
@@ -28,7 +28,12 @@ _BINARY = {
   ast.BitOr: operator.or_,
   ast.BitXor: operator.xor,
 }
-_UNARY = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_, ast.Invert: operator.invert}
+_UNARY: dict[type, Any] = {
+  ast.USub: operator.neg,
+  ast.UAdd: operator.pos,
+  ast.Not: operator.not_,
+  ast.Invert: operator.invert,
+}
 
 
 @handles(ast.BinOp)
@@ -187,7 +192,7 @@ def _unary(it: Any, node: ast.UnaryOp, frame: Any) -> Value:
 
 @handles(ast.BoolOp)
 def _boolop(it: Any, node: ast.BoolOp, frame: Any) -> Value:
-  values = []
+  values: list[Value] = []
   for item in node.values:
     value = evaluate(it, item, frame)
     answer = truth(it, value)

@@ -248,10 +248,12 @@ def _opaque_object(value: Opaque) -> Any:
 
 def _by_examples(function: Callable[..., Any], values: Any) -> Value:
   """Traces with concrete sizes and recognises every result dim among simple expressions."""
-  results = [_trace(function, values, lambda dim, attempt=attempt: evaluate(dim, attempt))
-             for attempt in range(TRIES)]
+  results = [
+    _trace(function, values, functools.partial(evaluate, attempt=attempt)) for attempt in range(TRIES)
+  ]
   known = candidates(values)
   return merged(results, known)
+
 
 __all__ = [
   'OracleFailure',

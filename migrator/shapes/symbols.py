@@ -47,7 +47,7 @@ class SymbolTable:
   def __init__(self, make_symbol: Any) -> None:
     self._make_symbol = make_symbol
     self._infos: dict[str, SymbolInfo] = {}
-    # False while code of other classes and functions is followed: their local names mean nothing in this class.
+    # False while code of other classes and functions is followed: their local names mean nothing here.
     self.home = True
     # Sizes that are products of the sizes of an array (a flattened array), by their text.
     self.products: dict[str, tuple[Dim, ...]] = {}
