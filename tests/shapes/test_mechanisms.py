@@ -148,7 +148,8 @@ def test_random_keys_are_recognised_by_their_use() -> None:
 
 TRANSFORMS = {
   'vmap': (
-    'f = jax.vmap(lambda y, k: jnp.concatenate([y, k], -1), in_axes=(1, None))\nreturn nn.Dense(1)(f(x, x[:, 0]))',
+    'f = jax.vmap(lambda y, k: jnp.concatenate([y, k], -1), in_axes=(1, None))\n'
+    'return nn.Dense(1)(f(x, x[:, 0]))',
     ['2*x_last'],
   ),
   'vmap of outputs': (
@@ -156,7 +157,8 @@ TRANSFORMS = {
     ['x_1'],
   ),
   'scan': (
-    'c, ys = jax.lax.scan(lambda c, y: (c + y, jnp.concatenate([y, y], -1)), x[0], x)\nreturn nn.Dense(1)(ys)',
+    'c, ys = jax.lax.scan(lambda c, y: (c + y, jnp.concatenate([y, y], -1)), x[0], x)\n'
+    'return nn.Dense(1)(ys)',
     ['2*x_last'],
   ),
   'carry': ('c, ys = jax.lax.scan(lambda c, y: (c + y, None), x[0], x)\nreturn nn.Dense(1)(c)', ['x_last']),
