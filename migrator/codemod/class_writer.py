@@ -110,6 +110,8 @@ class ClassWriter:
     if any(creation.kind == 'rng' and self._is_own(creation) for creation in self.plan.analysis.record.order):
       lines.append('self.rngs = rngs.fork()')
       self.needs_rngs = True
+    if any(creation.kind == 'mutable' and self._is_own(creation) for creation in self.plan.analysis.record.order):
+      lines.append(self._mode())
     lines += self._setup()
     lines += [f'self.{member.attribute} = nnx.data(None)' for member in self.plan.members if member.lazy]
     written = [(method, init.lines()) for method in self.plan.source.own_methods.values() if (init := inits.get(id(method.node)))]
@@ -120,6 +122,14 @@ class ClassWriter:
     for _, sizes in self.writers.values():
       self.asked.update(sizes.needed)
     return lines
+
+  def _mode(self) -> str:
+    """The attribute that `model.train()` and `model.eval()` set, for a class that asks whether its statistics may change."""
+    if 'use_running_average' in self.plan.source.fields or 'use_running_average' in self.plan.source.methods:
+      raise Refused('it asks whether batch_stats is mutable, and use_running_average means something else in it')
+    self.plan.assumptions.append('model.train() and model.eval() decide whether batch statistics change, where Linen looks at '
+                                 "mutable=['batch_stats']")
+    return 'self.use_running_average = False'
 
   def _is_own(self, creation: Any) -> bool:
     return any(creation.inside is method.node or id(creation.inside) in {id(child) for child in ast.walk(method.node)}
@@ -323,12 +333,18 @@ class ClassWriter:
     from rewrites.registry import layer_for
     writer, _ = self._tools(method)
     record = layer_for(value.function.name) if isinstance(value.function, External) else None
-    parts = [writer.text(node.func), *(writer.text(item) for item in node.args)]
-    for keyword in node.keywords:
+    named, bound = list(node.keywords), dict(value.kwargs)
+    parts = [writer.text(node.func), *(writer.text(item) for item in node.args[:1 if record is not None else None])]
+    if record is not None:
+      # NNX has the sizes of the input first: what is given by position here must go by name.
+      places = layer_call.bound_arguments(record, ast.Call(node.func, node.args[1:], []), [])
+      named = [ast.keyword(name, item.node) for name, item in places.items()] + named
+      bound |= dict(zip(places, value.args, strict=False))
+    for keyword in named:
       if keyword.arg is None:
         parts.append(f'**{writer.text(keyword.value)}')
         continue
-      late = isinstance(value.kwargs.get(keyword.arg), Late)
+      late = isinstance(bound.get(keyword.arg), Late)
       row = next((item for item in record.arguments if item.linen == keyword.arg), None) if record is not None else None
       if late and (row is None or row.on_call is None) and not (isinstance(value.function, ClassRef) and self._is_call_field(value, keyword.arg)):
         raise NotStatic(f'{keyword.arg}={ast.unparse(keyword.value)} is only known at the call')
