@@ -147,10 +147,16 @@ class CallWriter:
         continue
       if node.func.attr == 'make_rng' and 'make_rng' not in self.plan.source.methods:
         self.edits.replace(node, self._stream(node))
+      elif node.func.attr == 'is_mutable_collection' and 'is_mutable_collection' not in self.plan.source.methods:
+        self.edits.replace(node, '(not self.use_running_average)' if self._negated(node, method) else 'not self.use_running_average')
       elif node.func.attr == 'has_variable' and 'has_variable' not in self.plan.source.methods:
         self._exists(node)
       elif node.func.attr == 'sow' and 'sow' not in self.plan.source.methods and node.args:
         self._sow(node)
+
+  def _negated(self, node: ast.AST, method: ast.AST) -> bool:
+    return any(isinstance(item, (ast.UnaryOp, ast.Compare)) and any(child is node for child in ast.iter_child_nodes(item))
+               for item in ast.walk(method))
 
   def _exists(self, node: ast.Call) -> None:
     name = node.args[1].value if len(node.args) == 2 and isinstance(node.args[1], ast.Constant) else None

@@ -14,7 +14,7 @@ from .text import Edits
 # Attributes every Linen module has and no NNX module has.
 _LINEN_ONLY = frozenset({
     'variables', 'scope', 'parent', 'path', 'apply', 'init', 'bind', 'unbind', 'clone', 'copy', 'get_variable', 'put_variable',
-    'is_mutable_collection', 'has_rng', 'init_with_output', 'lazy_init', 'tabulate', 'perturb', 'get_parameter'})
+    'has_rng', 'init_with_output', 'lazy_init', 'tabulate', 'perturb', 'get_parameter'})
 # Methods of layers, besides the call, that NNX has under the same name with the same arguments.
 _LAYER_METHODS = frozenset({'__call__', 'attend'})
 

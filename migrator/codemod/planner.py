@@ -75,7 +75,7 @@ def own_creations(plan: ClassPlan) -> list[Any]:
   inherited = {id(method.node) for base in plan.source.mro[1:] for method in base.own_methods.values()}
   found: dict[int, Any] = {}
   for creation in plan.analysis.record.order:
-    if creation.kind in ('rng', 'sow', 'has'):
+    if creation.kind in ('rng', 'sow', 'has', 'mutable'):
       continue
     if id(creation.inside) in inherited:
       continue
@@ -396,6 +396,8 @@ def _thread(plan: ClassPlan, field: str, value: Partial, call: Any) -> None:
   late += [item for item in value.args if isinstance(item, Late)]
   arguments = {item.arg for item in (*call.node.args.args, *call.node.args.kwonlyargs)}
   for item in late:
+    if not item.names:
+      raise Refused(f'{field} carries a value of its user that no argument tells')
     for name in sorted(item.names):
       if name in arguments:
         raise Refused(f'{field} carries the flag {name}, which is an argument of __call__ already')

@@ -13,7 +13,7 @@ from .values import Array, Dim
 _SMALL = re.compile(
   r'head|group|kernel|patch|stride|dilation|(^|_)(num|n)_|factor|ratio|depth'
 )
-_LARGE = re.compile(r'channel|feature|hidden|width|embed|vocab|class')
+_LARGE = re.compile(r'channel|feature|filter|hidden|width|embed|vocab|class|unit|(^|_)(dim|dims|size|last)($|_)')
 _PRIMES = tuple(number for number in range(5, 400) if all(number % divisor for divisor in range(2, number)))
 TRIES = 2
 

@@ -382,6 +382,10 @@ def module_api(
     return Opaque(ast.unparse(node), 'bool')
   if name == 'is_initializing':
     return False
+  if name == 'is_mutable_collection' and args == ('batch_stats',):
+    if frame.subject and it.recording:
+      report(it, 'mutable', 'batch_stats', {}, node, frame)
+    return Late(frozenset(), ast.unparse(node))
   if frame.subject and it.recording:
     it.record.refusals.append((node.lineno, _REFUSED.get(name, f'self.{name} is not migrated')))
   if name in ('is_mutable_collection', 'has_variable', 'has_rng'):
