@@ -150,7 +150,7 @@ def plan_one(plan: ClassPlan, plans: dict[str, ClassPlan], project: Any, options
   names = LinenNames(project, plan.source.module)
   ClassWriter(plan, plans, SourceText(plan.source.module.text), names, options.numerics == 'exact').write()
   ast.parse(_dedent(plan.text))
-  notes = [text for line, text in dict.fromkeys(plan.analysis.record.notes) if 'keep the shape' in text]
+  notes = [f'{text} (line {line})' for line, text in sorted(set(plan.analysis.record.notes))]
   plan.assumptions += list(dict.fromkeys(notes))
 
 
