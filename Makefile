@@ -32,7 +32,7 @@ bench: $(READY)
 	@JAX_PLATFORMS=$${JAX_PLATFORMS:-cpu} $(BIN)/python -m benchmarks
 
 corpus: $(READY)
-	@$(BIN)/python -m benchmarks.corpus
+	@$(BIN)/python -m benchmarks.corpus --equivalence
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.corpus`: migrate copies of pinned public packages and print what came of it."""
+"""`python -m benchmarks.corpus`: migrate copies of pinned public packages and print what came of it.
+
+With --equivalence, classes of them are built and called on both sides and the numbers compared.
+"""
 from __future__ import annotations
 
 import argparse
@@ -9,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.corpus import equivalence_table
+from benchmarks.corpus.compare_package import cases_file, compare_package
 from benchmarks.corpus.imports import no_longer_import
 from benchmarks.corpus.packages import CACHE, CorpusError, Package, copy_sources, fetch, read_table
 from benchmarks.corpus.table import faults, markdown
@@ -31,14 +36,25 @@ def main() -> int:
   rows = []
   for package in packages:
     print(f'{package.folder} ...', file=sys.stderr, flush=True)
-    rows.append(run(package, options))
+    rows.append({'package': package.folder} if options.equivalence_only else run(package, options))
   if options.fetch_only:
     return int(any('failure' in row for row in rows))
+  comparing = options.equivalence or options.equivalence_only
+  for package, row in zip(packages, rows, strict=True):
+    if comparing and cases_file(package).exists():
+      print(f'{package.folder}: both sides ...', file=sys.stderr, flush=True)
+      row |= compare(package, options)
   if options.json:
     document = {'format': 'linen2nnx-corpus', 'version': 1, 'packages': rows}
     options.json.write_text(json.dumps(document, indent=2) + '\n', encoding='utf-8')
-  print(markdown(rows), end='')
-  return int(any(faults(row) for row in rows))
+  broken = [] if options.equivalence_only else [fault for row in rows for fault in faults(row)]
+  if not options.equivalence_only:
+    print(markdown(rows), end='')
+  if comparing:
+    complete = not options.package
+    print('\n' + equivalence_table.markdown(rows, complete), end='')
+    broken += equivalence_table.faults(rows, complete)
+  return int(bool(broken))
 
 
 def run(package: Package, options: argparse.Namespace) -> dict[str, Any]:
@@ -49,6 +65,15 @@ def run(package: Package, options: argparse.Namespace) -> dict[str, Any]:
     return row if options.fetch_only else row | _measure(package, source, options)
   except CorpusError as error:
     return row | {'failure': str(error)}
+
+
+def compare(package: Package, options: argparse.Namespace) -> dict[str, Any]:
+  """Returns what the cases of a package showed, or why there is nothing, as entries of its row."""
+  try:
+    source = fetch(package, options.cache)
+    return {'equivalence': compare_package(package, source, options.cache, options.timeout)}
+  except CorpusError as error:
+    return {'equivalence_failure': str(error)}
 
 
 def _measure(package: Package, source: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -83,6 +108,9 @@ def _arguments() -> argparse.Namespace:
   parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers as JSON')
   parser.add_argument('--imports', action='store_true', help='import the migrated modules whose dependencies '
                       'are installed (this runs code of the packages)')
+  parser.add_argument('--equivalence', action='store_true', help='compare the classes of cases/ on both sides '
+                      '(this runs code of the packages)')
+  parser.add_argument('--equivalence-only', action='store_true', help='only compare the classes of cases/')
   parser.add_argument('--keep', type=Path, metavar='DIR', help='keep the migrated copies in DIR')
   parser.add_argument('--cache', type=Path, default=CACHE, metavar='DIR', help='where the sources are kept')
   parser.add_argument('--fetch-only', action='store_true', help='download and unpack, nothing else')

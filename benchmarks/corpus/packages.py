@@ -25,11 +25,12 @@ class CorpusError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-  """One row of the table."""
+  """One row of the table.  needs: pinned libraries that importing the models of its cases takes."""
 
   name: str
   version: str
   only_linen: bool = False
+  needs: tuple[str, ...] = ()
 
   @property
   def folder(self) -> str:
@@ -39,7 +40,7 @@ class Package:
 def read_table() -> list[Package]:
   """Returns the pinned packages in the table's order."""
   document = tomllib.loads(TABLE.read_text(encoding='utf-8'))
-  return [Package(**row) for row in document['package']]
+  return [Package(**{**row, 'needs': tuple(row.get('needs', ()))}) for row in document['package']]
 
 
 def fetch(package: Package, cache: Path) -> Path:
