@@ -193,7 +193,7 @@ class StaticWriter:
   def _size(self, dim: Any) -> str:
     assert self.sizes is not None
     text = self.sizes.text(dim)
-    return f'({text})' if ' ' in text and not text.startswith('(') else text
+    return f'({text})' if ' ' in text and not enclosed(text) else text
 
   def _shape_comparison(self, node: ast.Compare, edits: Edits) -> bool:
     left, right = self.value(node.left), self.value(node.comparators[0])
