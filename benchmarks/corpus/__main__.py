@@ -108,8 +108,8 @@ def _arguments() -> argparse.Namespace:
   parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers as JSON')
   parser.add_argument('--imports', action='store_true', help='import the migrated modules whose dependencies '
                       'are installed (this runs code of the packages)')
-  parser.add_argument('--equivalence', action='store_true', help='compare the classes of cases/ on both sides '
-                      '(this runs code of the packages)')
+  parser.add_argument('--equivalence', action='store_true', help='compare the classes of cases/ on both '
+                      'sides (this runs code of the packages)')
   parser.add_argument('--equivalence-only', action='store_true', help='only compare the classes of cases/')
   parser.add_argument('--keep', type=Path, metavar='DIR', help='keep the migrated copies in DIR')
   parser.add_argument('--cache', type=Path, default=CACHE, metavar='DIR', help='where the sources are kept')

@@ -1,7 +1,7 @@
 """Which files of a package some of its modules need to be imported, read from their import statements.
 
-The `__init__.py` files between import most of a package.  Here they are cut down to the names the needed modules
-take from them, so that a model can be imported without the rest.
+The `__init__.py` files between import most of a package.  Here they are cut down to the names the
+needed modules take from them, so that a model can be imported without the rest.
 """
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Closure:
   """The needed part of the sources below a folder.
 
   modules: dotted names of modules that are copied whole.  exports: of every needed package, the lines of its
-  shortened `__init__.py`, and whether importing always needs them.  foreign: dotted names of modules from elsewhere that importing always needs: no import
-  on the way to them is inside of an `if` or a `try`.
+  shortened `__init__.py`, and whether importing always needs them.  foreign: dotted names of modules from
+  elsewhere that importing always needs: no import on the way to them is inside of an `if` or a `try`.
   """
 
   def __init__(self, source: Path):
@@ -97,7 +97,7 @@ class Closure:
   def _take(self, package: str, name: str, as_attribute: bool = False) -> None:
     """Makes a name of a package available: from its `__init__.py`, or as a module in it.
 
-    A module that is read as an attribute must have been imported, which the whole `__init__.py` did on its way.
+    A module that is read as an attribute must have been imported, which the whole `__init__.py` did.
     """
     key = (f'{package}:{name}:{as_attribute}', self._always)
     if not self._is_package(package) or key in self._followed:
@@ -122,7 +122,7 @@ class Closure:
           return self._import_line(base, found)
         stars += [base] * (node.names[0].name == '*' and base != package)
     for node in tree.body:
-      if isinstance(node, ast.Assign) and any(isinstance(to, ast.Name) and to.id == name for to in node.targets):
+      if isinstance(node, ast.Assign) and name in [ast.unparse(to) for to in node.targets]:
         return ast.unparse(node) if isinstance(node.value, ast.Constant) else None
     star = next((base for base in stars if self.holds(base) and not self._is_package(base)
                  and name in _defined(self.file(base))), None)

@@ -1,4 +1,4 @@
-"""Running the equivalence cases of one package in a process of its own, with the libraries its models need."""
+"""Running the equivalence cases of one package in a process of its own, with the libraries they need."""
 from __future__ import annotations
 
 import json

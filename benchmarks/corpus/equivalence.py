@@ -1,7 +1,7 @@
 """One package in one process: migrate the models of its cases and compare both sides by computing.
 
-Run as `python -m benchmarks.corpus.equivalence SOURCE CASES.toml FOLDER RESULT.json`; the parent reads RESULT.json.
-`SOURCE` is the unpacked package, `FOLDER` gets the two roots `linen` and `nnx`.
+Run as `python -m benchmarks.corpus.equivalence SOURCE CASES.toml FOLDER RESULT.json`; the parent reads
+RESULT.json.  `SOURCE` is the unpacked package, `FOLDER` gets the two roots `linen` and `nnx`.
 """
 from __future__ import annotations
 

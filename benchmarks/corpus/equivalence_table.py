@@ -12,7 +12,7 @@ VERDICTS = ('bitwise', 'close', 'differs', 'error', 'stays Linen')
 
 
 def faults(rows: Sequence[Mapping[str, Any]], complete: bool) -> list[str]:
-  """Returns what must not be: cases that differ or fail, and too few classes if all packages were compared."""
+  """Returns what must not be: cases that differ or fail; too few classes if all packages were compared."""
   found = [f'{row["package"]}: {row["equivalence_failure"]}' for row in rows if 'equivalence_failure' in row]
   found += [f'{case["name"]}: {case["verdict"]}: {case["detail"]}' for _, case in _cases(rows)
             if case['verdict'] in FAILED]
@@ -34,7 +34,8 @@ def equal_classes(rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
 
 def markdown(rows: Sequence[Mapping[str, Any]], complete: bool) -> str:
   """Returns one line per case, the sums, and the faults."""
-  lines = ['| package | class | verdict | largest relative error | parts |', '| --- | --- | --- | --- | --- |']
+  lines = ['| package | class | verdict | largest relative error | parts |',
+           '| --- | --- | --- | --- | --- |']
   lines += [_line(package, case) for package, case in _cases(rows)]
   counts = {verdict: sum(case['verdict'] == verdict for _, case in _cases(rows)) for verdict in VERDICTS}
   classes, packages = equal_classes(rows)
