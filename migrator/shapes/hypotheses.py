@@ -179,7 +179,8 @@ def attempts(
   ranks: tuple[int, ...] = _RANKS
   if arrays and all(parameter.rank for parameter in arrays):
     ranks = (arrays[0].rank or 3,)
-  shared = (False, True) if len(arrays) > 1 else (False,)
+  # Sizes are taken to be shared only where the code fails without: a shared size is written for both.
+  shared = ('batch', 'middle', 'all') if len(arrays) > 1 else ('middle',)
   for rank, same in itertools.product(ranks, shared):
     yield {parameter.name: _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
     if any('mask' in parameter.name for parameter in arrays[1:]):
@@ -189,7 +190,7 @@ def attempts(
 
 
 def _guess(
-  it: Any, method: str, parameter: Parameter, rank: int, arrays: list[Parameter], same: bool
+  it: Any, method: str, parameter: Parameter, rank: int, arrays: list[Parameter], same: str
 ) -> Value:
   if parameter.role == 'flag':
     return Late(frozenset({parameter.name}), parameter.name, parameter.optional)
@@ -202,9 +203,8 @@ def _guess(
   dims = []
   for axis in range(rank):
     last = axis == rank - 1
-    owner = (
-      parameter if (last and not same) or parameter is first or first.rank not in (None, rank) else first
-    )
+    shares = same == 'all' or (same == 'middle' and not last)
+    owner = first if shares and first.rank in (None, rank) else parameter
     if axis == 0 and not last:
       owner = first
     dims.append(input_symbol(it, method, owner.name, axis, rank))

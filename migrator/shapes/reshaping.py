@@ -83,11 +83,14 @@ def _may_fit(it: Any, shape: tuple[Dim, ...], given: tuple[Dim, ...]) -> bool | 
   True: it has.  None: it has if sizes of fields fit, which they do if the program runs.
   False: it has not, or only for some sizes of the inputs, which means that the rank was guessed wrong.
   """
-  above, below = list(shape), []
-  for dim in given:
-    parts = _divided(dim)
-    below.append(dim if parts is None else parts[0])
-    above += [] if parts is None else [parts[1]]
+  above: list[Dim] = []
+  below: list[Dim] = []
+  # A quotient that the program computes is exact where it runs: its divisor goes to the other side.
+  for dims, own, other in ((shape, above, below), (given, below, above)):
+    for dim in dims:
+      parts = _divided(dim)
+      own.append(dim if parts is None else parts[0])
+      other += [] if parts is None else [parts[1]]
   for dim in list(below):
     same = next((other for other in above if oracle.same(other, dim) is True), None)
     if same is not None:
