@@ -27,6 +27,7 @@ from migrator.equivalence.models import (
   words_of,
 )
 from migrator.equivalence.protocol import Message, in_group
+from migrator.equivalence.sown import watched_sow, without
 
 CONSTANT_KEY = 20_01
 SOWN = ('intermediates', 'perturbations')
@@ -131,9 +132,13 @@ class LinenSide:
       args, keywords = inputs.rebuild(arrays)
       rngs = {name: jax.random.key(k) for k, name in enumerate(('params', *case.rngs))}
       tree = flagged.init(rngs, *args, **keywords, **flags, method=case.method)
-      return {name: nn.meta.unbox(tree[name]) for name in tree if name not in SOWN}
+      kept = {name: nn.meta.unbox(tree[name]) for name in tree if name not in SOWN}
+      for collection in {collection for collection, _ in sown} & set(kept):
+        kept[collection] = without(kept[collection], {name for other, name in sown if other == collection})
+      return {name: tree for name, tree in kept.items() if tree}
 
-    shapes = jax.eval_shape(initialise, inputs.arrays)
+    with watched_sow(nn.Module) as sown:
+      shapes = jax.eval_shape(initialise, inputs.arrays)
     inexact = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(shapes)]
     # Initial values cost a compilation; they are needed only where something keeps them.
     initial = shapes if all(inexact) else jax.jit(initialise)(inputs.arrays)

@@ -25,8 +25,9 @@ from migrator.equivalence.module_paths import module_paths
 from migrator.equivalence.nnx_build import build, call_method
 from migrator.equivalence.nnx_keys import make_constant, misdrawn, replay
 from migrator.equivalence.protocol import Message, in_group
+from migrator.equivalence.sown import watched_sow
 from migrator.equivalence.weight_map import WeightMap
-from migrator.manifest import Manifest
+from migrator.manifest import Branch, Leaf, Manifest
 from migrator.weights.errors import WeightsError
 
 
@@ -67,7 +68,14 @@ class NnxSide:
     model, fields = build(kind, case, entry, inputs, self._names)
     variables = message.group('variables')
     try:
-      weights = WeightMap(model, nested(variables), variables, manifest, case.model)
+      try:
+        weights = WeightMap(model, nested(variables), variables, manifest, case.model)
+      except WeightsError:
+        if not _made_by_a_call(manifest):
+          raise
+        # As in Linen's init, a call makes the variables whose existence the class asks for.
+        self._called_once(case, model, inputs, fields)
+        weights = WeightMap(model, nested(variables), variables, manifest, case.model)
     except WeightsError as error:
       return Message({'digest': inputs.digest(), 'misfit': str(error)})
     self._prepared = Prepared(case, manifest, model, inputs, fields, variables, weights)
@@ -81,8 +89,9 @@ class NnxSide:
       return Message({'unaligned': problems, 'notes': notes})
     before = nnx.clone(model)
     call, words = self._call(ready, model, message.body['mode'])
-    output = nnx.jit(call)(model, list(ready.inputs.arrays))
-    state = ready.weights.to_linen(nnx.state(model))
+    with watched_sow(nnx.Module) as sown:
+      output = nnx.jit(call)(model, list(ready.inputs.arrays))
+    state = ready.weights.to_linen(nnx.state(model), sown)
     changed = sorted('/'.join(path) for path, array in state.items()
                      if path[0] == 'params' and not _same(array, ready.variables.get(path)))
     kept = {path: array for path, array in state.items() if path[0] not in ('params', *SOWN)}
@@ -124,9 +133,24 @@ class NnxSide:
 
   def _call(self, ready: Prepared, model: nnx.Module, mode: str) -> tuple[Any, list[str]]:
     """Returns a function of (model, arrays), and notes about how flags were given."""
-    given = (ready.case.train if mode == 'train' else ready.case.eval) or {}
+    return self._method(ready.case, model, ready.inputs, ready.fields, mode)
+
+  def _method(self, case: Case, model: nnx.Module, inputs: CallInputs, fields: dict[str, Any],
+              mode: str) -> tuple[Any, list[str]]:
+    given = (case.train if mode == 'train' else case.eval) or {}
     flags = {name: flag_of(value, self._names) for name, value in given.items()}
-    return call_method(model, ready.case.method, {**ready.fields, **flags}, ready.inputs, mode)
+    return call_method(model, case.method, {**fields, **flags}, inputs, mode)
+
+  def _called_once(self, case: Case, model: nnx.Module, inputs: CallInputs, fields: dict[str, Any]) -> None:
+    call, _ = self._method(case, model, inputs, fields, 'train' if case.eval is None else 'eval')
+    call(model, inputs.arrays)
+
+
+def _made_by_a_call(manifest: Manifest) -> bool:
+  """Whether a class has variables that no constructor makes: leaves that may be absent."""
+  return any(isinstance(member, Branch) and () in member.bodies and len(member.bodies) == 2
+             and all(isinstance(row, Leaf) and row.collection != 'params' for body in member.bodies for row in body)
+             for entry in manifest.classes.values() for member in entry.members)
 
 
 def _same(array: np.ndarray, reference: np.ndarray | None) -> bool:

@@ -1,7 +1,7 @@
 """Which NNX leaf is which Linen leaf in one loaded model, also for a part of it such as its gradients."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -29,10 +29,15 @@ class WeightMap:
     self._map = convert_state.map_for(variables, manifest, class_name, model)
     convert_state.load(model, variables, manifest, class_name)
 
-  def to_linen(self, state: Any) -> dict[ArrayPath, np.ndarray]:
-    """Returns the arrays of an nnx.State (of all variables or a part, or of gradients) by Linen path."""
+  def to_linen(self, state: Any, sown: Collection[tuple[Any, str]] = ()) -> dict[ArrayPath, np.ndarray]:
+    """Returns the arrays of an nnx.State (of all variables or a part, or of gradients) by Linen path.
+
+    sown: (variable type, name) of what the call sowed; it is no part of the weights.
+    """
+    known = self._map.nnx_paths()
     values = {cast(NnxPath, path): np.asarray(_value(leaf)) for path, leaf in nnx.to_flat_state(state)
-              if not isinstance(leaf, nnx_leaves.RANDOM)}
+              if not isinstance(leaf, nnx_leaves.RANDOM)
+              and (path in known or not any((type(leaf), part) in sown for part in path))}
     rules = LeafMap(tuple(rule for rule in self._map if rule.nnx in values))
     mapped = transform.backward(rules, values, self._template)
     extra = {(NNX_ONLY, *map(str, path)): array for path, array in values.items()
