@@ -184,7 +184,7 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
 
 def _choices(project: Any, source: Any, methods: list[str], observed: list[Observed]) -> list[int]:
   """Attempts are numbered: number k takes the k-th plausible binding of every method."""
-  return list(range(min(3, len(observed)) + 10))
+  return list(range(min(3, len(observed)) + 15))
 
 
 def entry_methods(source: Any) -> list[str]:
@@ -314,10 +314,16 @@ def unsized(record: Recording) -> list[tuple[int, str]]:
       if creation.kind in ('param', 'variable') and isinstance(creation.value, Unknown):
         problems.append((creation.line, creation.value.reason))
       continue
-    reason = _missing_input(creation)
+    reason = _missing_input(creation) or _out_of_range(creation)
     if reason is not None:
       problems.append((creation.line, reason))
   return problems
+
+
+def _out_of_range(creation: Creation) -> str | None:
+  """An argument such as `x.shape[3]` of an array of three axes: the rank was guessed wrong."""
+  return next((value.reason for value in creation.arguments.values()
+               if isinstance(value, Unknown) and value.reason.endswith('is out of range')), None)
 
 
 def _missing_input(creation: Creation) -> str | None:
