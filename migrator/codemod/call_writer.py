@@ -249,7 +249,6 @@ class CallWriter:
         del removed[key]
     for statement in _outermost(method.body, set(removed)):
       self._delete(statement)
-    self._empty_loops(method, removed)
     self._iterate(method, init, removed, hidden)
     self.removed = removed
 
@@ -259,14 +258,12 @@ class CallWriter:
     end = max(end, self.source.line_end(self.source.end(statement)))
     self.edits.replace_range(start, end, '')
 
-  def _empty_loops(self, method: ast.FunctionDef, removed: dict[int, ast.stmt]) -> None:
-    """Nothing to do: a loop or branch that lost all its statements is removed by `_outermost`."""
-
   def _iterate(self, method: ast.FunctionDef, init: InitWriter, removed: dict[int, ast.stmt], hidden: set[int]) -> None:
     for node in ast.walk(method):
       if id(node) not in self.iterators:
         continue
-      over = self._over_elements(node) if isinstance(node, COMPREHENSIONS) else self._over_members(node, removed, hidden)
+      over = self._over_elements(node) if isinstance(node, COMPREHENSIONS) else (
+        isinstance(node, ast.For) and self._over_members(node, removed, hidden))
       if not over:
         statement = next(item for item in reversed(list(_statements(method))) if _inside(node, item))
         indent = self.source.indent(statement)
@@ -325,13 +322,6 @@ class CallWriter:
       if name in ('flax.linen.compact', 'flax.linen.nowrap'):
         start = self.source.line_start(self.source.own_start(node))
         self.edits.replace_range(start, self.source.line_end(self.source.end(node)), '')
-
-
-def _statements(method: ast.FunctionDef) -> Any:
-  """Yields the statements of a method, outer ones before inner ones."""
-  for node in ast.walk(method):
-    if isinstance(node, ast.stmt) and node is not method:
-      yield node
 
 
 def _unit_of(method: ast.FunctionDef, source: Any) -> str:

@@ -75,7 +75,7 @@ class InitWriter:
     for position, statement in enumerate(body):
       lines += self._statement(statement, level, loops)
       leaves = leaving_branch(statement)
-      if leaves is not None and position + 1 < len(body):
+      if leaves is not None and isinstance(statement, ast.If) and position + 1 < len(body):
         return lines + self._after_leaving(statement, leaves, body[position + 1:], level, loops)
     return lines
 

@@ -151,16 +151,13 @@ def write(record: Layer, given: dict[str, Given], found: list[Facts], text: Call
     item = given.get(argument.linen)
     if item is not None and argument.on_call and _is_late(values(item.node)):
       written.on_call[argument.on_call] = item.node
-      continue
-    if item is None or item.in_partial:
-      continue
   for name, item in given.items():
     if item.in_partial or name in _moved(record, written, given):
       continue
-    argument = next((row for row in record.arguments if row.linen == name), None)
-    if argument is None:
+    found_row = next((row for row in record.arguments if row.linen == name), None)
+    if found_row is None:
       raise Refused(f'{record.linen[0].rsplit(".", 1)[-1]} has no argument {name}')
-    _one(record, argument, item, text, written, positional_ok)
+    _one(record, found_row, item, text, written, positional_ok)
   _defaults(record, given, written, flags_at_calls)
   _finish(record, found, written, exact)
   return written

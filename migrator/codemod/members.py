@@ -69,7 +69,7 @@ def _row(member: Member) -> list[Row]:
   cls = creation.target
   transparent = member.record is not None and bool(member.record.children)
   if creation.factory and creation.factory.startswith('field:'):
-    cls = None  # type: ignore[assignment]
+    cls = None
   linen, auto = linen_name(member)
   return [Submodule(linen, auto, nnx, cls, transparent)]
 

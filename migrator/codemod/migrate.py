@@ -174,6 +174,8 @@ def write_modules(project: Any, plans: dict[str, ClassPlan]) -> tuple[list[FileC
     except ValueError as error:
       raise Unwritable(name, str(error)) from error
     findings += writer.findings
+    if not own:
+      findings += _left_over(project, module)
     if text != module.text:
       files.append(FileChange(module.path, module.text, text))
       helpers.setdefault(home, {}).update(writer.helpers)
@@ -184,7 +186,19 @@ def write_modules(project: Any, plans: dict[str, ClassPlan]) -> tuple[list[FileC
       path = project.root.joinpath(*home.split('.')).with_suffix('.py')
       before = path.read_text() if path.exists() else ''
       files.append(FileChange(path, before, helper_text(needed, before)))
+      if AS_LINEN.name in needed:
+        findings.append(Finding(path.relative_to(project.root).as_posix(), 1, 'stays-linen',
+                                f'{AS_LINEN.name} uses Linen for the code that stays Linen; it goes with its last call'))
   return files, findings
+
+
+def _left_over(project: Any, module: Any) -> list[Finding]:
+  """Linen names in a file without Linen classes, once each: such a file is not rewritten."""
+  lines: dict[str, int] = {}
+  for use in project.linen_uses(module):
+    lines.setdefault(use.name, use.line)
+  return [Finding(module.relative, line, 'stays-linen', f'{name} is used outside of classes; write it in NNX with the code around it')
+          for name, line in lines.items() if name != 'flax.linen']
 
 
 def report(plan: ClassPlan) -> ClassReport:

@@ -161,8 +161,9 @@ def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> M
     if member.child is None:
       raise Refused(f'{creation.target} is made before its own plan is known (line {creation.line})')
     if not member.child.native:
-      member.child, member.stays = None, member.child
-      check_bridged(member, member.stays)
+      stays, member.child = member.child, None
+      member.stays = stays
+      check_bridged(member, stays)
   elif not isinstance(creation.arguments.get('name'), str) and from_template(member.name_node) is None:
     raise Refused(f'a variable with a computed name (line {creation.line})')
   return member
@@ -327,8 +328,9 @@ def _containers(outer: list[Member], namer: Namer, parents: dict[int, ast.AST]) 
       statement: ast.AST = member.container
       while id(statement) in parents and not isinstance(statement, ast.stmt):
         statement = parents[id(statement)]
-      target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-      if not (isinstance(target, ast.Name) and statement.value is member.container):
+      whole = isinstance(statement, ast.Assign) and statement.value is member.container
+      target = statement.targets[0] if whole and isinstance(statement, ast.Assign) else None
+      if not isinstance(target, ast.Name):
         raise Refused(f'{_short(member.creation)} is made inside an expression (line {member.creation.line})')
       names[id(member.container)] = namer.claim(target.id)
     member.attribute = names[id(member.container)]

@@ -85,7 +85,7 @@ class SizeWriter:
     if local is not None:
       return local
     tree = ast.parse(str(dim).replace('^', '**'), mode='eval').body
-    whole = self._trailing_product(tree, names or {}, loops)
+    whole = self._trailing_product(tree, names or {}, loops) if isinstance(tree, ast.BinOp) else None
     if whole is not None:
       return whole
     factors = self.table.products.get(str(dim))
@@ -131,8 +131,7 @@ class SizeWriter:
   def _binary(self, node: ast.BinOp, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
     left, right = node.left, node.right
     if isinstance(node.op, ast.Add) and isinstance(left, ast.UnaryOp):
-      left, right, op = right, left.operand, '-'
-      return f'{self._write(left, names, loops)} - {_factor(self._write(right, names, loops))}'
+      return f'{self._write(right, names, loops)} - {_factor(self._write(left.operand, names, loops))}'
     whole = self._trailing_product(node, names, loops) if isinstance(node.op, ast.Mult) else None
     if whole is not None:
       return whole
@@ -260,15 +259,15 @@ def _clause(loop: ast.AST) -> Any:
 
 def absorbed(node: ast.expr) -> ast.expr:
   """Writes `(h - 2) // 2 + 1` as `h // 2`: a whole number next to a floor division moves into it if that cancels."""
-  if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and isinstance(node.right, ast.Constant):
-    number = node.right.value if isinstance(node.op, ast.Add) else -node.right.value  # type: ignore[operator]
-    quotient = node.left
-    if isinstance(quotient, ast.Call) and getattr(quotient.func, 'id', '') == 'floordiv' and isinstance(quotient.args[1], ast.Constant):
-      rest, constant = _constant_part(quotient.args[0])
-      total = constant + number * quotient.args[1].value  # type: ignore[operator]
-      if constant < 0 and abs(total) <= -constant:
-        inner = rest if total == 0 else ast.BinOp(rest, ast.Add() if total > 0 else ast.Sub(), ast.Constant(abs(total)))
-        return ast.Call(quotient.func, [absorbed(inner), quotient.args[1]], [])
+  quotient, number = _constant_part(node)
+  if number and isinstance(quotient, ast.Call) and getattr(quotient.func, 'id', '') == 'floordiv':
+    divisor = quotient.args[1]
+    rest, constant = _constant_part(quotient.args[0])
+    step = divisor.value if isinstance(divisor, ast.Constant) and isinstance(divisor.value, int) else None
+    total = constant + number * step if step is not None else 0
+    if step is not None and constant < 0 and abs(total) <= -constant:
+      inner = rest if total == 0 else ast.BinOp(rest, ast.Add() if total > 0 else ast.Sub(), ast.Constant(abs(total)))
+      return ast.Call(quotient.func, [absorbed(inner), divisor], [])
   for field, value in ast.iter_fields(node):
     if isinstance(value, ast.expr):
       setattr(node, field, absorbed(value))
@@ -278,8 +277,10 @@ def absorbed(node: ast.expr) -> ast.expr:
 
 
 def _constant_part(node: ast.expr) -> tuple[ast.expr, int]:
-  if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and isinstance(node.op, (ast.Add, ast.Sub)):
-    return node.left, node.right.value if isinstance(node.op, ast.Add) else -node.right.value  # type: ignore[return-value, operator]
+  """Splits `x + 2` into x and 2; other expressions have the number 0."""
+  if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and isinstance(node.right.value, int):
+    if isinstance(node.op, (ast.Add, ast.Sub)):
+      return node.left, node.right.value if isinstance(node.op, ast.Add) else -node.right.value
   return node, 0
 
 

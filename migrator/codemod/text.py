@@ -20,8 +20,7 @@ class SourceText:
 
   def start(self, node: ast.AST) -> int:
     decorators = getattr(node, 'decorator_list', None)
-    first = decorators[0] if decorators else node
-    offset = self.starts[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]
+    offset = self.own_start(decorators[0] if decorators else node)
     return self.data.rindex(b'@', 0, offset) if decorators else offset
 
   def own_start(self, node: ast.AST) -> int:

@@ -149,7 +149,8 @@ class NnxSide:
 def _made_by_a_call(manifest: Manifest) -> bool:
   """Whether a class has variables that no constructor makes: leaves that may be absent."""
   return any(isinstance(member, Branch) and () in member.bodies and len(member.bodies) == 2
-             and all(isinstance(row, Leaf) and row.collection != 'params' for body in member.bodies for row in body)
+             and all(isinstance(row, Leaf) and row.collection != 'params'
+                     for body in member.bodies for row in body)
              for entry in manifest.classes.values() for member in entry.members)
 
 

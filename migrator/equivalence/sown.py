@@ -12,7 +12,7 @@ def watched_sow(kind: Any) -> Iterator[set[tuple[Any, str]]]:
   """Notes (collection or variable type, name) of every value sown inside the context.
 
   Args:
-    kind: the base class of all modules, nn.Module or nnx.Module; both have `sow(self, collection, name, value, ...)`.
+    kind: the base class of all modules, nn.Module or nnx.Module; both have `sow(self, collection, name, ...)`.
   """
   original, seen = kind.sow, set()
 

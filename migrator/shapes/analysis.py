@@ -177,6 +177,8 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
     (0, value.reason) for value in found.results.values() if isinstance(value, Unknown)
   ]
   tried.append(problems)
+  if any(text.endswith('too large to follow') for _, text in found.record.refusals):
+    return True
   if problems and not any(_ABOUT_RANK.search(reason) for _, reason in problems):
     return True
   return len(tried) >= 3 and all(other == problems for other in tried[-3:])

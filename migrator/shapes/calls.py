@@ -8,8 +8,10 @@ from typing import Any
 
 from . import builtin_calls, oracle
 from .expressions import evaluate
+from .frames import MAX_DEPTH, MAX_STEPS, Budget, Frame
 from .joins import join
 from .library import array_method, library_call
+from .loops import makes_modules
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
 from .transforms import call_mapped, transformed
 from .values import (
@@ -73,6 +75,7 @@ _LIFTED = (
 
 def evaluate_call(it: Any, node: ast.Call, frame: Any) -> Value:
   """Returns the abstract value of a call expression."""
+  it.step()
   if isinstance(node.func, ast.Attribute) and _is_super(node.func.value):
     return _super_call(it, node, frame)
   function = evaluate(it, node.func, frame)
@@ -259,7 +262,6 @@ def call_closure(
   it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
 ) -> Value:
   """Interprets a function of the repository in place."""
-  from .frames import MAX_DEPTH, Frame
   if frame.depth > MAX_DEPTH:
     return Unknown('calls are nested too deeply', node.lineno)
   if it.active.count(_identity(function)) > 1:
@@ -290,11 +292,35 @@ def call_closure(
       it.table.home = home
   if is_generator(function.node):
     return Unknown(f'{function.node.name} is a generator', node.lineno)
+  if function.node in it.too_large:
+    return _too_large(it, function, node, frame)
+  return _followed(it, function, inner, node, frame)
+
+
+def _followed(it: Any, function: Closure, inner: Frame, node: ast.Call, frame: Any) -> Value:
+  """Interprets the body; one function may not use up the steps of the whole class."""
+  outer, recording = it.floor, it.recording
+  it.floor = max(outer, it.steps - MAX_STEPS)
   it.active.append(_identity(function))
   try:
     return it.run(inner, function.node.body)
+  except Budget:
+    if it.steps < outer:
+      raise
+    it.recording = recording
+    it.too_large.add(function.node)
+    return _too_large(it, function, node, frame)
   finally:
     it.active.pop()
+    it.floor = outer
+
+
+def _too_large(it: Any, function: Closure, node: ast.Call, frame: Any) -> Unknown:
+  name = getattr(function.node, 'name', 'a function')
+  body = function.node.body
+  if frame.subject and it.recording and makes_modules(body if isinstance(body, list) else [ast.copy_location(ast.Expr(body), body)]):
+    it.record.refusals.append((node.lineno, f'{name} is too large to follow'))
+  return Unknown(f'{name} is too large to follow', node.lineno)
 
 
 @functools.cache
@@ -349,7 +375,6 @@ def bind(
 
 
 def _defaults(it: Any, function: Closure, names: list[str], given: set[str], env: dict[str, Value]) -> None:
-  from .frames import Frame
   parameters = function.node.args
   pairs = list(zip(reversed([*parameters.posonlyargs, *parameters.args]), reversed(parameters.defaults)))
   pairs += [

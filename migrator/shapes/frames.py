@@ -8,6 +8,7 @@ from typing import Any
 from .values import Instance, Value
 
 MAX_DEPTH = 14
+MAX_STEPS = 5_000  # of one function that is followed: statements and calls
 
 
 @dataclasses.dataclass

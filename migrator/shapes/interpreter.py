@@ -31,7 +31,7 @@ class Interpreter:
   """
 
   def __init__(
-    self, project: Any, record: Recording, table: SymbolTable, evidence: Any = None, steps: int = 60_000
+    self, project: Any, record: Recording, table: SymbolTable, evidence: Any = None, steps: int = 8_000
   ) -> None:
     self.project = project
     self.record = record
@@ -39,11 +39,23 @@ class Interpreter:
     self.evidence = evidence
     self.recording = True
     self.steps = steps
+    self.floor = 0
+    self.too_large: set[ast.AST] = set()
     self.divisions: dict[str, Any] = {}
     self.names: dict[tuple[int, str, int], str | None] = {}
     self.memory: dict[Any, Value] = {}
     self.active: list[str] = []
     self.module_values: dict[str, Value] = {}
+
+  def step(self) -> None:
+    """Counts one statement or call.
+
+    Raises:
+      Budget: the class, or the function that is followed, has used up its steps.
+    """
+    self.steps -= 1
+    if self.steps < self.floor:
+      raise Budget('the class is too large to follow')
 
   # -- functions ----------------------------------------------------------------------------
 
@@ -66,9 +78,7 @@ class Interpreter:
   def block(self, statements: list[ast.stmt], frame: Frame) -> bool:
     """Interprets statements; returns True if the function has ended on every way through."""
     for statement in statements:
-      self.steps -= 1
-      if self.steps < 0:
-        raise Budget('the class is too large to follow')
+      self.step()
       method = getattr(self, f'_{type(statement).__name__}', None)
       if method is None:
         self.note_unknown_targets(statement, frame)

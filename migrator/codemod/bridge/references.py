@@ -11,6 +11,7 @@ from typing import Any
 from migrator.source.names import dotted
 from migrator.source.uses import written_names
 
+from rewrites.bridge import AS_LINEN
 from rewrites.registry import layer_for
 
 from ..plan import ClassPlan
@@ -53,7 +54,7 @@ class ModuleReferences:
     return _read(self.module)[0]
 
   @property
-  def scopes(self) -> dict[ast.AST, Any]:
+  def scopes(self) -> dict[ast.Name | ast.Attribute, Any]:
     return _read(self.module)[1]
 
   @property
@@ -162,6 +163,8 @@ class ModuleReferences:
   def makes_module(self, node: ast.AST) -> bool:
     """Tells whether an expression is a Linen layer or class, or makes a module of a native class."""
     if isinstance(node, ast.Call):
+      if (self._resolved(node.func) or '').endswith(f':{AS_LINEN.name}'):
+        return True
       return not self.is_partial(node) and self.made(node) is not None
     if not isinstance(node, (ast.Name, ast.Attribute)):
       return False
@@ -186,7 +189,7 @@ class ModuleReferences:
         yield plan
 
 
-_Read = tuple[dict[ast.AST, ast.AST], dict[ast.AST, Any], dict[ast.AST, str | None]]
+_Read = tuple[dict[ast.AST, ast.AST], dict[ast.Name | ast.Attribute, Any], dict[ast.AST, str | None]]
 _READ: weakref.WeakKeyDictionary[Any, _Read] = weakref.WeakKeyDictionary()
 
 
