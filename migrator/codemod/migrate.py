@@ -203,14 +203,29 @@ def _left_over(project: Any, module: Any) -> list[Finding]:
 
 def report(plan: ClassPlan) -> ClassReport:
   """Returns the report of one class."""
-  names = {}
-  if plan.native:
-    for member in plan.members:
-      explicit, prefix = linen_name(member) if member.creation.kind not in ('param', 'variable') else ((str(member.creation.arguments.get('name')),), None)
-      names['/'.join(explicit) if explicit else f'{prefix}_*'] = '.'.join(nnx_path(member))
+  names = _names(plan) if plan.native else {}
   reasons = tuple(plan.reasons) + tuple(f'uses the helper {name}' for name in plan.helpers)
   return ClassReport(plan.name, plan.source.module.relative, plan.source.node.lineno, plan.outcome, reasons,  # type: ignore[arg-type]
                      tuple(plan.assumptions), dict(plan.size_texts), names)
+
+
+def _names(plan: ClassPlan) -> dict[str, str]:
+  """Linen name -> NNX path; automatic names carry a number as long as no loop or condition makes it uncertain."""
+  names: dict[str, str] = {}
+  counts: dict[str, int | None] = {}
+  for member in plan.members:
+    if member.creation.kind in ('param', 'variable'):
+      key = str(member.creation.arguments.get('name'))
+    else:
+      explicit, prefix = linen_name(member)
+      count = counts.get(str(prefix), 0)
+      if explicit is None:
+        counts[str(prefix)] = None if member.creation.path or count is None else count + 1
+      number = '*' if counts.get(str(prefix)) is None else count
+      key = '/'.join(explicit) if explicit else f'{prefix}_{number}'
+    path = '.'.join(nnx_path(member))
+    names[key] = f'{names[key]}, {path}' if key in names else path
+  return names
 
 
 def plan_findings(plan: ClassPlan) -> list[Finding]:

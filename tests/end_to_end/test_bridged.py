@@ -11,7 +11,9 @@ TIMEOUT = 120.0
 
 def _cases():
   return [pytest.param(program, table, id=f'{program.name}-{table["name"]}') for program in all_programs()
-          for table in program.cases if program.expect.get(table['model']) == 'bridged']
+          for table in program.cases if program.expect.get(table['model']) == 'bridged'
+          # Its arguments are modules, which the case writes in another way after the migration.
+          and 'nnx_arguments' not in table]
 
 
 def outputs(root, table):

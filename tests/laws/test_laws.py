@@ -120,7 +120,7 @@ def test_l6_the_number_of_processes_does_not_matter(tree):
 def test_l6_a_program_alone_comes_out_as_among_others(tree, program, tmp_path):
   root, result, _ = tree
   together = {name: data for name, data in changed_files(result, root).items()
-              if name.split('/')[0].removesuffix('.py') == program.name}
+              if name in program.sources()}
   alone = changed_files(migrated(lay_out([program], tmp_path)), tmp_path)
   assert {name: data for name, data in alone.items() if name in program.sources()} == together
 

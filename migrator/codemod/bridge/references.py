@@ -93,7 +93,7 @@ class ModuleReferences:
   def _resolved(self, node: ast.AST) -> str | None:
     if node not in self.texts:
       text = dotted(node)
-      entity = None if text is None else self.project.resolver.resolve(self.module, text, self.scopes.get(node))
+      entity = None if text is None else self.project.resolver.resolve(self.module, text, self.scopes.get(node) if isinstance(node, ast.Name | ast.Attribute) else None)
       self.texts[node] = None if entity is None else entity.text
     return self.texts[node]
 
