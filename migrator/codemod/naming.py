@@ -92,6 +92,17 @@ def automatic(stems: list[str], namer: Namer) -> list[str]:
   return names
 
 
+def linen_automatic(stems: list[str], listed: list[bool], namer: Namer) -> list[str]:
+  """Returns Linen's own names for automatic members: `Dense_0`, `Dense_1`; a list filled in a loop is `Dense`."""
+  counts: dict[str, int] = {}
+  names = []
+  for stem, many in zip(stems, listed):
+    count = counts.get(stem, 0)
+    names.append(namer.claim(stem if many else f'{stem}_{count}'))
+    counts[stem] = count if many else count + 1
+  return names
+
+
 def explicit_name(creation: Any) -> str | None:
   """Returns the constant `name=` of a creation, or the name given to self.param and self.variable."""
   name = creation.arguments.get('name') if creation.kind in ('param', 'variable') else creation.name

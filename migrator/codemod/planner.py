@@ -11,7 +11,7 @@ from rewrites.registry import layer_for, manual_reason
 from .bridge.linen_member import check as check_bridged
 from .layer_call import Refused
 from .loops import key_of, loops_of, resolved_name
-from .naming import Namer, automatic, explicit_name, from_template, identifier, snake, template
+from .naming import Namer, automatic, explicit_name, from_template, identifier, linen_automatic, snake, template
 from .plan import ClassPlan, Member
 from .text import SourceText
 
@@ -276,7 +276,8 @@ def _name(plan: ClassPlan, parents: dict[int, ast.AST], linen_names: bool) -> No
         member.attribute = wanted if same is not None else namer.claim(wanted)
   rest = [member for member in outer if not member.attribute]
   stems = [_stem(member, linen_names) for member in rest]
-  for member, name in zip(rest, automatic(stems, namer)):
+  names = linen_automatic(stems, [member.listed for member in rest], namer) if linen_names else automatic(stems, namer)
+  for member, name in zip(rest, names):
     member.attribute = name
 
 
