@@ -318,7 +318,11 @@ def _followed(it: Any, function: Closure, inner: Frame, node: ast.Call, frame: A
 def _too_large(it: Any, function: Closure, node: ast.Call, frame: Any) -> Unknown:
   name = getattr(function.node, 'name', 'a function')
   body = function.node.body
-  if frame.subject and it.recording and makes_modules(body if isinstance(body, list) else [ast.copy_location(ast.Expr(body), body)]):
+  if (
+    frame.subject
+    and it.recording
+    and makes_modules(body if isinstance(body, list) else [ast.copy_location(ast.Expr(body), body)])
+  ):
     it.record.refusals.append((node.lineno, f'{name} is too large to follow'))
   return Unknown(f'{name} is too large to follow', node.lineno)
 

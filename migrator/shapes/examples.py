@@ -10,10 +10,10 @@ from typing import Any
 from .dims import is_dim, is_symbolic, load_jax, symbol
 from .values import Array, Dim
 
-_SMALL = re.compile(
-  r'head|group|kernel|patch|stride|dilation|(^|_)(num|n)_|factor|ratio|depth'
-)
-_LARGE = re.compile(r'channel|feature|filter|hidden|width|embed|vocab|class|unit|(^|_)(dim|dims|size|last)($|_)')
+# Symbols that mean a small number by their name: windows always, counts unless the name tells of a width.
+_WINDOW = re.compile(r'kernel|patch|stride|dilation')
+_SMALL = re.compile(r'head|group|(^|_)(num|n)_|factor|ratio|depth')
+_LARGE = re.compile(r'channel|feature|filter|hidden|width|embed|vocab|class|unit|(^|_)(dims?|size|last)($|_)')
 _PRIMES = tuple(number for number in range(5, 400) if all(number % divisor for divisor in range(2, number)))
 TRIES = 2
 
@@ -23,7 +23,7 @@ def _concrete(name: str, attempt: int) -> int:
   """Returns a generic concrete size for a symbol: large and divisible by usual head counts."""
   number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:4], 'big')
   # One symbol must have another size in every attempt, or its size looks like a literal.
-  if _SMALL.search(name) and not _LARGE.search(name):
+  if _WINDOW.search(name) or (_SMALL.search(name) and not _LARGE.search(name)):
     return (2, 4, 8)[(number + attempt * (1 + number // 3 % 2)) % 3]
   count = len(_PRIMES)
   # Steps of their own, so that two symbols hardly ever share their sizes in both attempts.

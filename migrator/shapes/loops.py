@@ -231,5 +231,9 @@ def _settled(value: Value, table: SymbolTable, loop: ast.AST) -> Value:
     return value
   names = re.findall(r'[A-Za-z]\w*', str(info.update))
   inner = (table.info(name) for name in names)
-  # A choice may hang on the pass: only the carried variable itself tells what the last pass chose.
-  return value if any(item is not None and (item.loop is not None or item.kind == 'phi') for item in inner) else info.update
+  # A choice may hang on the pass: only the carried variable itself tells what was chosen last.
+  return (
+    value
+    if any(item is not None and (item.loop is not None or item.kind == 'phi') for item in inner)
+    else info.update
+  )
