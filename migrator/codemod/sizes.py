@@ -146,7 +146,7 @@ class SizeWriter:
     return f'{a} {op} {_factor(b) if op == "-" else b}'
 
   def _trailing_product(self, node: ast.BinOp, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str | None:
-    """A product of all axes from one on is `math.prod(x_shape[1:])`, right for inputs of any rank."""
+    """A product of all axes from one on is `math.prod(x_shape[1:])`, of all axes `math.prod(x_shape)`: right for any rank."""
     factors = _factors(node)
     infos = {factor.id: self.table.info(factor.id) for factor in factors if isinstance(factor, ast.Name)}
     inputs = {name: info for name, info in infos.items() if info is not None and info.kind == 'input'}
@@ -155,13 +155,14 @@ class SizeWriter:
     if len(arguments) != 1 or len(axes) < 2 or len({id(factor) for factor in factors if isinstance(factor, ast.Name) and factor.id in inputs}) != len(axes):
       return None
     method, argument, rank = next(iter(arguments))
-    if axes[0] < 1 or axes != list(range(axes[0], rank)):
+    if axes != list(range(axes[0], rank)):
       return None
     first = InputAxis(method, argument, axes[0], rank)
+    part = f'from{axes[0]}' if axes[0] else 'all'
     self.needed[first] = None
     self.imports.add(('math', None))
     rest = [factor for factor in factors if not (isinstance(factor, ast.Name) and factor.id in inputs)]
-    return ' * '.join([*(_factor(self._write(factor, names, loops)) for factor in rest), f'math.prod({placeholder_part(first, f"from{axes[0]}")})'])
+    return ' * '.join([*(_factor(self._write(factor, names, loops)) for factor in rest), f'math.prod({placeholder_part(first, part)})'])
 
   def _call(self, name: str, args: list[ast.expr], names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
     written = [self._write(arg, names, loops) for arg in args]

@@ -301,11 +301,22 @@ def _distinct(calls: list[dict[str, Value]]) -> list[dict[str, Value]]:
 
 def _score(analysis: Analysis) -> int:
   unknown = sum(isinstance(value, Unknown) for value in analysis.results.values())
-  return (
-    10 * len(analysis.unsized)
-    + unknown
-    + 3 * sum(1 for _, text in analysis.record.notes if text.startswith('unbatched'))
-  )
+  # An array without a batch axis, or a weight whose size depends on the batch: both speak against the guess.
+  unbatched = any(text.startswith('unbatched') for _, text in analysis.record.notes)
+  return 10 * len(analysis.unsized) + unknown + 3 * (unbatched or _sizes_of_batches(analysis))
+
+
+def _sizes_of_batches(analysis: Analysis) -> bool:
+  """Tells whether the input size of a layer depends on the first axis of an array."""
+  for creation in analysis.record.order:
+    if creation.kind != 'layer':
+      continue
+    dims = [use.args[0].shape[-1] for use in creation.uses if use.args and isinstance(use.args[0], Array) and use.args[0].shape]
+    names = {name for dim in dims if oracle.is_symbolic(dim) for name in re.findall(r'[A-Za-z]\w*', str(dim))}
+    infos = [analysis.table.info(name) for name in names]
+    if any(info is not None and info.kind == 'input' and info.axis == 0 and info.rank > 1 for info in infos):
+      return True
+  return False
 
 
 def unsized(record: Recording) -> list[tuple[int, str]]:
