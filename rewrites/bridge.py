@@ -143,5 +143,17 @@ def as_linen(nnx_class, *, fields=None, collections=None, **sizes):
   return _linen_face(nnx_class, tuple(fields) if fields else None, tuple((collections or {}).items()), tuple(sizes.items()))
 '''
 
-AS_LINEN = Helper('as_linen', _AS_LINEN, ('import dataclasses', 'import functools', 'import inspect', 'import typing', 'from flax import linen as nn',
-                                          'from flax import nnx', 'import jax', 'import jax.numpy as jnp'))
+AS_LINEN = Helper(
+  'as_linen',
+  _AS_LINEN,
+  (
+    'import dataclasses',
+    'import functools',
+    'import inspect',
+    'import typing',
+    'from flax import linen as nn',
+    'from flax import nnx',
+    'import jax',
+    'import jax.numpy as jnp',
+  ),
+)

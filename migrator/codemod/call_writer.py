@@ -1,4 +1,5 @@
 """Rewrites method bodies: creations become attribute reads, what only builds is removed."""
+
 from __future__ import annotations
 
 import ast
@@ -106,6 +107,7 @@ class CallWriter:
 
   def _free(self, method: ast.FunctionDef, wanted: str) -> str:
     from .names_in import function_locals
+
     taken = function_locals(method) | {name for names in self.iterators.values() for name in names.values()}
     name = wanted
     while name in taken:
@@ -129,38 +131,70 @@ class CallWriter:
 
   def _variables(self, method: ast.FunctionDef) -> None:
     for node in ast.walk(method):
-      if isinstance(node, ast.Attribute) and node.attr == 'value' and isinstance(self.value(node.value), VariableRef):
+      if (
+        isinstance(node, ast.Attribute)
+        and node.attr == 'value'
+        and isinstance(self.value(node.value), VariableRef)
+      ):
         self.edits.replace_range(self.source.end(node.value), self.source.end(node), '[...]')
-      elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self' and isinstance(node.ctx, ast.Load):
+      elif (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == 'self'
+        and isinstance(node.ctx, ast.Load)
+      ):
         member = self._setup_param(node.attr)
         if member is not None:
           self.edits.replace_range(self.source.end(node), self.source.end(node), '[...]')
 
   def _setup_param(self, attribute: str) -> Member | None:
-    return next((member for member in self.plan.members if member.from_setup and member.attribute == attribute
-                 and member.creation.kind == 'param' and member.container is None), None)
+    return next(
+      (
+        member
+        for member in self.plan.members
+        if member.from_setup
+        and member.attribute == attribute
+        and member.creation.kind == 'param'
+        and member.container is None
+      ),
+      None,
+    )
 
   def _module_interface(self, method: ast.FunctionDef) -> None:
     for node in ast.walk(method):
-      if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
-              and node.func.value.id == 'self'):
+      if not (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == 'self'
+      ):
         continue
       if node.func.attr == 'make_rng' and 'make_rng' not in self.plan.source.methods:
         self.edits.replace(node, self._stream(node))
-      elif node.func.attr == 'is_mutable_collection' and 'is_mutable_collection' not in self.plan.source.methods:
-        self.edits.replace(node, '(not self.use_running_average)' if self._negated(node, method) else 'not self.use_running_average')
+      elif (
+        node.func.attr == 'is_mutable_collection' and 'is_mutable_collection' not in self.plan.source.methods
+      ):
+        self.edits.replace(
+          node,
+          '(not self.use_running_average)' if self._negated(node, method) else 'not self.use_running_average',
+        )
       elif node.func.attr == 'has_variable' and 'has_variable' not in self.plan.source.methods:
         self._exists(node)
       elif node.func.attr == 'sow' and 'sow' not in self.plan.source.methods and node.args:
         self._sow(node)
 
   def _negated(self, node: ast.AST, method: ast.AST) -> bool:
-    return any(isinstance(item, (ast.UnaryOp, ast.Compare)) and any(child is node for child in ast.iter_child_nodes(item))
-               for item in ast.walk(method))
+    return any(
+      isinstance(item, (ast.UnaryOp, ast.Compare))
+      and any(child is node for child in ast.iter_child_nodes(item))
+      for item in ast.walk(method)
+    )
 
   def _exists(self, node: ast.Call) -> None:
     name = node.args[1].value if len(node.args) == 2 and isinstance(node.args[1], ast.Constant) else None
-    member = next((item for item in self.plan.members if item.lazy and item.creation.arguments.get('name') == name), None)
+    member = next(
+      (item for item in self.plan.members if item.lazy and item.creation.arguments.get('name') == name), None
+    )
     if member is None:
       raise Refused(f'self.has_variable asks for a variable that is always there (line {node.lineno})')
     self.edits.replace(node, f'self.{member.attribute} is not None')
@@ -179,7 +213,12 @@ class CallWriter:
 
   def _flags(self, method: ast.FunctionDef) -> None:
     for node in ast.walk(method):
-      if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self' and node.attr in self.plan.call_fields:
+      if (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == 'self'
+        and node.attr in self.plan.call_fields
+      ):
         self.edits.replace(node, node.attr)
 
   # -- calls -------------------------------------------------------------------------------------
@@ -190,7 +229,9 @@ class CallWriter:
       for use in member.creation.uses:
         if use.method == '__call__' and _inside(use.node, method):
           uses.setdefault(id(use.node), (use.node, []))[1].append(member)
-    for node, members in sorted(uses.values(), key=lambda item: self.source.end(item[0]) - self.source.own_start(item[0])):
+    for node, members in sorted(
+      uses.values(), key=lambda item: self.source.end(item[0]) - self.source.own_start(item[0])
+    ):
       self._call(node, members)
 
   def _call(self, node: ast.Call, members: list[Member]) -> None:
@@ -199,9 +240,15 @@ class CallWriter:
       raise Refused(f'the modules called in line {node.lineno} need different arguments')
     arguments = list(written.pop())
     plain = [self.edits.node(item) for item in node.args] + [
-        f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}' for item in node.keywords]
-    broken = any(node.func is member.creation.node and node.lineno != node.func.end_lineno for member in members)
-    if arguments == plain and (not broken or '#' in self.source.slice(self.source.end(node.func), self.source.end(node))):
+      f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}'
+      for item in node.keywords
+    ]
+    broken = any(
+      node.func is member.creation.node and node.lineno != node.func.end_lineno for member in members
+    )
+    if arguments == plain and (
+      not broken or '#' in self.source.slice(self.source.end(node.func), self.source.end(node))
+    ):
       return
     head = self.edits.node(node.func)
     indent = self.source.indent(node)
@@ -215,10 +262,17 @@ class CallWriter:
         return []
       if member.inside is not None and member.inside.record is not None:
         return [self.edits.node(item) for item in node.args] + [
-            f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}' for item in node.keywords]
+          f'**{self.edits.node(item.value)}'
+          if item.arg is None
+          else f'{item.arg}={self.edits.node(item.value)}'
+          for item in node.keywords
+        ]
       return call_arguments(member.record, node, self.edits.node, extra)
     arguments = [self.edits.node(item) for item in node.args]
-    arguments += [f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}' for item in node.keywords]
+    arguments += [
+      f'**{self.edits.node(item.value)}' if item.arg is None else f'{item.arg}={self.edits.node(item.value)}'
+      for item in node.keywords
+    ]
     if member.child is not None:
       extra.update({name: name for name in member.child.threaded})
     return arguments + [f'{name}={text}' for name, text in extra.items()]
@@ -233,7 +287,11 @@ class CallWriter:
   # -- removing what only builds ------------------------------------------------------------------
 
   def _remove(self, method: ast.FunctionDef, init: InitWriter) -> None:
-    candidates = {key: node for key, node in init.definitions.items() if not isinstance(node, (ast.Import, ast.ImportFrom))}
+    candidates = {
+      key: node
+      for key, node in init.definitions.items()
+      if not isinstance(node, (ast.Import, ast.ImportFrom))
+    }
     hidden = {id(member.creation.node) for member in self.plan.members if member.creation.inside is method}
     hidden |= {id(member.container) for member in self.plan.members if member.container is not None}
     kept_flags = [item for member in self.plan.members for item in member.on_call.values()]
@@ -258,16 +316,24 @@ class CallWriter:
     end = max(end, self.source.line_end(self.source.end(statement)))
     self.edits.replace_range(start, end, '')
 
-  def _iterate(self, method: ast.FunctionDef, init: InitWriter, removed: dict[int, ast.stmt], hidden: set[int]) -> None:
+  def _iterate(
+    self, method: ast.FunctionDef, init: InitWriter, removed: dict[int, ast.stmt], hidden: set[int]
+  ) -> None:
     for node in ast.walk(method):
       if id(node) not in self.iterators:
         continue
-      over = self._over_elements(node) if isinstance(node, COMPREHENSIONS) else (
-        isinstance(node, ast.For) and self._over_members(node, removed, hidden))
+      over = (
+        self._over_elements(node)
+        if isinstance(node, COMPREHENSIONS)
+        else (isinstance(node, ast.For) and self._over_members(node, removed, hidden))
+      )
       if not over:
         statement = next(item for item in reversed(list(_statements(method))) if _inside(node, item))
         indent = self.source.indent(statement)
-        lines = ''.join(f'{indent}{local} = iter(self.{attribute})\n' for attribute, local in self.iterators[id(node)].items())
+        lines = ''.join(
+          f'{indent}{local} = iter(self.{attribute})\n'
+          for attribute, local in self.iterators[id(node)].items()
+        )
         start = self.source.leading_comments(statement, 0)
         self.edits.replace_range(start, start, lines)
 
@@ -276,21 +342,37 @@ class CallWriter:
     clause = comprehension.generators[0]
     if len(comprehension.generators) != 1 or clause.ifs or clause.is_async:
       return False
-    members = [member for member in self.plan.members if member.listed and member.key is None
-               and member.creation.path and member.creation.path[-1][0] is comprehension]
+    members = [
+      member
+      for member in self.plan.members
+      if member.listed
+      and member.key is None
+      and member.creation.path
+      and member.creation.path[-1][0] is comprehension
+    ]
     names = self.iterators[id(comprehension)]
-    if len({member.attribute for member in members}) != len(members) or {member.attribute for member in members} != set(names):
+    if len({member.attribute for member in members}) != len(members) or {
+      member.attribute for member in members
+    } != set(names):
       return False
     hidden = {id(member.creation.node) for member in members}
-    parts = (comprehension.key, comprehension.value) if isinstance(comprehension, ast.DictComp) else (comprehension.elt,)
+    parts = (
+      (comprehension.key, comprehension.value)
+      if isinstance(comprehension, ast.DictComp)
+      else (comprehension.elt,)
+    )
     needed = stored(clause.target) & {name for part in parts for name in read(part, hidden)}
     for member in members:
-      self.edits.replace(member.creation.node, names[member.attribute] + ('[...]' if member.creation.kind == 'param' else ''))
+      self.edits.replace(
+        member.creation.node, names[member.attribute] + ('[...]' if member.creation.kind == 'param' else '')
+      )
     made = [names[member.attribute] for member in members]
     lists = [f'self.{member.attribute}' for member in members]
     if needed:
       target = self.edits.node(clause.target)
-      made.insert(0, f'({target})' if isinstance(clause.target, ast.Tuple) and not target.startswith('(') else target)
+      made.insert(
+        0, f'({target})' if isinstance(clause.target, ast.Tuple) and not target.startswith('(') else target
+      )
       lists.insert(0, self.edits.node(clause.iter))
     self.edits.replace(clause.target, ', '.join(made))
     self.edits.replace(clause.iter, lists[0] if len(lists) == 1 else f'zip({", ".join(lists)})')
@@ -298,10 +380,16 @@ class CallWriter:
 
   def _over_members(self, loop: ast.For, removed: dict[int, ast.stmt], hidden: set[int]) -> bool:
     """`for f in self.features: x = next(linear)(x)` -> `for linear in self.linear: x = linear(x)`."""
-    members = [member for member in self.plan.members if member.listed and any(node is loop for node, _ in member.creation.path)]
+    members = [
+      member
+      for member in self.plan.members
+      if member.listed and any(node is loop for node, _ in member.creation.path)
+    ]
     if any(member.creation.path[-1][0] is not loop for member in members) or loop.orelse:
       return False
-    if len({member.attribute for member in members}) != len(members) or any(isinstance(child, (ast.Continue, ast.Break)) for child in ast.walk(loop)):
+    if len({member.attribute for member in members}) != len(members) or any(
+      isinstance(child, (ast.Continue, ast.Break)) for child in ast.walk(loop)
+    ):
       return False
     if stored(loop.target) & (_reads(loop.body, removed, hidden) | _reads_after(loop, self.plan, hidden)):
       return False
@@ -309,7 +397,9 @@ class CallWriter:
       return False
     names = self.iterators[id(loop)]
     for member in members:
-      self.edits.replace(member.creation.node, names[member.attribute] + ('[...]' if member.creation.kind == 'param' else ''))
+      self.edits.replace(
+        member.creation.node, names[member.attribute] + ('[...]' if member.creation.kind == 'param' else '')
+      )
     lists = ', '.join(f'self.{member.attribute}' for member in members)
     target = ', '.join(names[member.attribute] for member in members)
     self.edits.replace(loop.target, target)
@@ -325,7 +415,7 @@ class CallWriter:
 
 
 def _unit_of(method: ast.FunctionDef, source: Any) -> str:
-  return source.indent(method.body[0])[len(source.indent(method)):]
+  return source.indent(method.body[0])[len(source.indent(method)) :]
 
 
 def _statements(method: ast.FunctionDef) -> Any:
@@ -335,7 +425,11 @@ def _statements(method: ast.FunctionDef) -> Any:
     statement = waiting.pop(0)
     yield statement
     if not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-      waiting += [child for child in ast.walk(statement) if isinstance(child, ast.stmt) and child is not statement and _is_child(child, statement)]
+      waiting += [
+        child
+        for child in ast.walk(statement)
+        if isinstance(child, ast.stmt) and child is not statement and _is_child(child, statement)
+      ]
 
 
 def _is_child(child: ast.stmt, parent: ast.stmt) -> bool:
@@ -352,7 +446,9 @@ def _reads(body: list[ast.stmt], removed: dict[int, ast.stmt], hidden: set[int])
     if id(statement) in removed:
       continue
     if isinstance(statement, (ast.If, ast.For, ast.While, ast.With)):
-      inner = _reads(statement.body, removed, hidden) | _reads(getattr(statement, 'orelse', []), removed, hidden)
+      inner = _reads(statement.body, removed, hidden) | _reads(
+        getattr(statement, 'orelse', []), removed, hidden
+      )
       found |= inner
       if not _emptied(statement, set(removed)):
         for field in ('test', 'iter'):
@@ -371,8 +467,14 @@ def _reads_after(loop: ast.For, plan: ClassPlan, hidden: set[int]) -> set[str]:
   if method is None:
     return set()
   inside = {id(child) for child in ast.walk(loop)}
-  return {node.id for node in ast.walk(method) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-          and id(node) not in inside and node.lineno > loop.lineno}
+  return {
+    node.id
+    for node in ast.walk(method)
+    if isinstance(node, ast.Name)
+    and isinstance(node.ctx, ast.Load)
+    and id(node) not in inside
+    and node.lineno > loop.lineno
+  }
 
 
 def _emptied(statement: ast.stmt, removed: set[int]) -> bool:
@@ -394,7 +496,12 @@ def _outermost(body: list[ast.stmt], removed: set[int]) -> list[ast.stmt]:
       continue
     for part in ('body', 'orelse', 'finalbody'):
       inner = getattr(statement, part, [])
-      if inner and isinstance(inner, list) and isinstance(inner[0], ast.stmt) and not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+      if (
+        inner
+        and isinstance(inner, list)
+        and isinstance(inner[0], ast.stmt)
+        and not isinstance(statement, (ast.FunctionDef, ast.ClassDef))
+      ):
         gone = _outermost(inner, removed)
         found += gone
   return found

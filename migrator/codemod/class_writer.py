@@ -1,4 +1,5 @@
 """Writes one NNX class: signature, constructor, methods."""
+
 from __future__ import annotations
 
 import ast
@@ -31,7 +32,9 @@ class ClassWriter:
   plans: plans of the classes it uses; exact: write the helpers that give Linen's bits.
   """
 
-  def __init__(self, plan: ClassPlan, plans: Mapping[str, ClassPlan], source: SourceText, names: LinenNames, exact: bool) -> None:
+  def __init__(
+    self, plan: ClassPlan, plans: Mapping[str, ClassPlan], source: SourceText, names: LinenNames, exact: bool
+  ) -> None:
     self.plan = plan
     self.plans = plans
     self.source = source
@@ -76,7 +79,14 @@ class ClassWriter:
   def _tools(self, method: ast.FunctionDef) -> tuple[StaticWriter, SizeWriter]:
     if id(method) not in self.writers:
       rename = lambda node: self.names.rename(node, method)
-      writer = StaticWriter(self.source, self.plan.analysis.record.values, method, self.fields, rename, lambda node: self._created(node, method))
+      writer = StaticWriter(
+        self.source,
+        self.plan.analysis.record.values,
+        method,
+        self.fields,
+        rename,
+        lambda node: self._created(node, method),
+      )
       field = lambda source: source if _root(source) in writer.rebound else self._field(source)
       sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, field)
       writer.sizes = sizes
@@ -94,7 +104,11 @@ class ClassWriter:
   def _inits(self) -> dict[int, InitWriter]:
     inits: dict[int, InitWriter] = {}
     for method in self.plan.source.own_methods.values():
-      members = [member for member in self.plan.members if member.creation.inside is method.node and member.inside is None]
+      members = [
+        member
+        for member in self.plan.members
+        if member.creation.inside is method.node and member.inside is None
+      ]
       if not members or method.name == 'setup':
         continue
       writer, sizes = self._tools(method.node)
@@ -103,19 +117,31 @@ class ClassWriter:
     return inits
 
   def _constructor_body(self, inits: dict[int, InitWriter]) -> list[str]:
-    inherited = {name for base in self.plan.source.bases if base in self.plans for name in self.plans[base].source.fields}
-    own = [name for name in self.plan.source.own_fields if name not in self.plan.call_fields and name not in inherited]
+    inherited = {
+      name for base in self.plan.source.bases if base in self.plans for name in self.plans[base].source.fields
+    }
+    own = [
+      name
+      for name in self.plan.source.own_fields
+      if name not in self.plan.call_fields and name not in inherited
+    ]
     lines = self._super_call()
     lines += [f'self.{name} = {self._stored(name)}' for name in own]
     if any(creation.kind == 'rng' and self._is_own(creation) for creation in self.plan.analysis.record.order):
       lines.append('self.rngs = rngs.fork()')
       self.needs_rngs = True
-    if any(creation.kind == 'mutable' and self._is_own(creation) for creation in self.plan.analysis.record.order):
+    if any(
+      creation.kind == 'mutable' and self._is_own(creation) for creation in self.plan.analysis.record.order
+    ):
       lines.append(self._mode())
     lines += self._setup()
     lines += [f'self.{member.attribute} = nnx.data(None)' for member in self.plan.members if member.lazy]
-    written = [(method, init.lines()) for method in self.plan.source.own_methods.values() if (init := inits.get(id(method.node)))]
-    for method, found in written:
+    written = [
+      (method, init.lines())
+      for method in self.plan.source.own_methods.values()
+      if (init := inits.get(id(method.node)))
+    ]
+    for method, _ in written:
       self.plan.assumptions += inits[id(method.node)].assumptions
     for method, found in sorted(written, key=lambda item: item[0].name != '__call__'):
       lines += self._with_comments(found, inits[id(method.node)])
@@ -126,20 +152,29 @@ class ClassWriter:
   def _mode(self) -> str:
     """The attribute that `model.train()` and `model.eval()` set, for a class that asks whether its statistics may change."""
     if 'use_running_average' in self.plan.source.fields or 'use_running_average' in self.plan.source.methods:
-      raise Refused('it asks whether batch_stats is mutable, and use_running_average means something else in it')
-    self.plan.assumptions.append('model.train() and model.eval() decide whether batch statistics change, where Linen looks at '
-                                 "mutable=['batch_stats']")
+      raise Refused(
+        'it asks whether batch_stats is mutable, and use_running_average means something else in it'
+      )
+    self.plan.assumptions.append(
+      'model.train() and model.eval() decide whether batch statistics change, where Linen looks at '
+      "mutable=['batch_stats']"
+    )
     return 'self.use_running_average = False'
 
   def _is_own(self, creation: Any) -> bool:
-    return any(creation.inside is method.node or id(creation.inside) in {id(child) for child in ast.walk(method.node)}
-               for method in self.plan.source.own_methods.values())
+    return any(
+      creation.inside is method.node or id(creation.inside) in {id(child) for child in ast.walk(method.node)}
+      for method in self.plan.source.own_methods.values()
+    )
 
   def _stored(self, name: str) -> str:
     field = self.plan.source.fields[name]
     if field.default_factory:
-      return f'({self.text_of(field.default)})() if {name} is None else {name}' if not isinstance(field.default, ast.Name) else \
-          f'{self.text_of(field.default)}() if {name} is None else {name}'
+      return (
+        f'({self.text_of(field.default)})() if {name} is None else {name}'
+        if not isinstance(field.default, ast.Name)
+        else f'{self.text_of(field.default)}() if {name} is None else {name}'
+      )
     return name
 
   def _super_call(self) -> list[str]:
@@ -159,6 +194,7 @@ class ClassWriter:
     if method is None:
       return []
     from .setup_writer import SetupWriter
+
     writer, sizes = self._tools(method.node)
     written = SetupWriter(self, method.node, writer, sizes).lines()
     return written
@@ -217,8 +253,15 @@ class ClassWriter:
       return self._layer(member, writer, size_text)
     if member.stays is not None:
       self.needs_rngs = True
-      return linen_member.write(member, member.stays, self.plans, self.names.project, writer.text,
-                                lambda shape: shape_text(shape, sizes, size_text), self.names.spell)
+      return linen_member.write(
+        member,
+        member.stays,
+        self.plans,
+        self.names.project,
+        writer.text,
+        lambda shape: shape_text(shape, sizes, size_text),
+        self.names.spell,
+      )
     return self._class(member, writer, size_text)
 
   def _head(self, member: Member, writer: StaticWriter) -> str:
@@ -233,10 +276,16 @@ class ClassWriter:
     given = layer_call.bound_arguments(record, creation.node, partials)
     uses = [use for use in creation.uses if use.method == '__call__']
     if record.sizes and not uses and not _called_otherwise(creation) and _needs_input(record):
-      raise Refused(f'{record.linen[0].rsplit(".", 1)[-1]} is never called where its input could be seen (line {creation.line})')
+      raise Refused(
+        f'{record.linen[0].rsplit(".", 1)[-1]} is never called where its input could be seen (line {creation.line})'
+      )
     found = layer_call.facts(record, given, self.call.value, _known(uses), creation.arguments)
-    flags = lambda name: bool(uses) and all(name in use.kwargs or _positional(record, name, use) for use in uses)
-    written = layer_call.write(record, given, found, writer.text, self._value_of(creation), size_text, self.exact, set(), flags)
+    flags = lambda name: (
+      bool(uses) and all(name in use.kwargs or _positional(record, name, use) for use in uses)
+    )
+    written = layer_call.write(
+      record, given, found, writer.text, self._value_of(creation), size_text, self.exact, set(), flags
+    )
     member.on_call = written.on_call
     for helper in written.helpers:
       self.names.helpers[helper.name] = helper
@@ -270,7 +319,9 @@ class ClassWriter:
     arguments = []
     fields = [name for name, field in child.source.fields.items() if not field.kw_only]
     values = self._value_of(creation)
-    late = lambda name, node: name in child.call_fields or (name in child.merged and isinstance(values(node), Late))
+    late = lambda name, node: (
+      name in child.call_fields or (name in child.merged and isinstance(values(node), Late))
+    )
     for partial in creation.partials:
       for keyword in partial.node.keywords if partial.node is not None else ():
         if keyword.arg is not None and late(keyword.arg, keyword.value):
@@ -290,7 +341,11 @@ class ClassWriter:
       if keyword.arg is not None and late(keyword.arg, keyword.value):
         member.on_call[keyword.arg] = keyword.value
         continue
-      arguments.append(f'**{writer.text(keyword.value)}' if keyword.arg is None else f'{keyword.arg}={writer.text(keyword.value)}')
+      arguments.append(
+        f'**{writer.text(keyword.value)}'
+        if keyword.arg is None
+        else f'{keyword.arg}={writer.text(keyword.value)}'
+      )
     arguments += [f'{size.name}={self._child_size(member, size, size_text)}' for size in child.size_arguments]
     if child.takes_rngs:
       arguments.append('rngs=rngs')
@@ -303,7 +358,8 @@ class ClassWriter:
     method = member.creation.inside
     arguments = {item.arg for item in (*method.args.args, *method.args.kwonlyargs)}
     if name not in arguments and name not in self.plan.threaded and name not in self.plan.call_fields:
-      raise Refused(f'{member.child.name} needs the flag {name}, which is not known here (line {member.creation.line})')  # type: ignore[union-attr]
+      child = member.creation.target
+      raise Refused(f'{child} needs the flag {name}, which is not known here (line {member.creation.line})')
 
   def _child_size(self, member: Member, size: SizeArgument, size_text: Any) -> str:
     assert member.child is not None
@@ -317,11 +373,15 @@ class ClassWriter:
       if isinstance(value, Array):
         found.append(value.shape)
       elif value is not None:
-        raise Refused(f'the shape of {size.argument} given to {member.child.name} is not known (line {member.creation.line})')
+        raise Refused(
+          f'the shape of {size.argument} given to {member.child.name} is not known (line {member.creation.line})'
+        )
     if not found:
       if size.optional:
         return 'None'
-      raise Refused(f'the shape of {size.argument} given to {member.child.name} is not known (line {member.creation.line})')
+      raise Refused(
+        f'the shape of {size.argument} given to {member.child.name} is not known (line {member.creation.line})'
+      )
     shape = found[0]
     if size.axis is not None:
       return str(size_text(shape[size.axis]))
@@ -331,10 +391,14 @@ class ClassWriter:
     """`partial(nn.Conv, use_bias=False)` with NNX names, without flags of the call."""
     from migrator.shapes.values import ClassRef, External, Late
     from rewrites.registry import layer_for
+
     writer, _ = self._tools(method)
     record = layer_for(value.function.name) if isinstance(value.function, External) else None
     named, bound = list(node.keywords), dict(value.kwargs)
-    parts = [writer.text(node.func), *(writer.text(item) for item in node.args[:1 if record is not None else None])]
+    parts = [
+      writer.text(node.func),
+      *(writer.text(item) for item in node.args[: 1 if record is not None else None]),
+    ]
     if record is not None:
       # NNX has the sizes of the input first: what is given by position here must go by name.
       places = layer_call.bound_arguments(record, ast.Call(node.func, node.args[1:], []), [])
@@ -345,8 +409,16 @@ class ClassWriter:
         parts.append(f'**{writer.text(keyword.value)}')
         continue
       late = isinstance(bound.get(keyword.arg), Late)
-      row = next((item for item in record.arguments if item.linen == keyword.arg), None) if record is not None else None
-      if late and (row is None or row.on_call is None) and not (isinstance(value.function, ClassRef) and self._is_call_field(value, keyword.arg)):
+      row = (
+        next((item for item in record.arguments if item.linen == keyword.arg), None)
+        if record is not None
+        else None
+      )
+      if (
+        late
+        and (row is None or row.on_call is None)
+        and not (isinstance(value.function, ClassRef) and self._is_call_field(value, keyword.arg))
+      ):
         raise NotStatic(f'{keyword.arg}={ast.unparse(keyword.value)} is only known at the call')
       if late:
         continue
@@ -368,11 +440,15 @@ class ClassWriter:
       raise Refused(f'self.param with * arguments (line {node.lineno})')
     named = {item.arg: item.value for item in node.keywords}
     if set(named) - {'name', 'init_fn', 'shape', 'dtype'}:
-      raise Refused(f'self.param with {", ".join(sorted(map(str, set(named) - {"name", "init_fn"})))} (line {node.lineno})')
+      raise Refused(
+        f'self.param with {", ".join(sorted(map(str, set(named) - {"name", "init_fn"})))} (line {node.lineno})'
+      )
     rest = arguments[1:] if 'name' not in named else arguments
     init = named.get('init_fn') or rest[0]
     values = rest if 'init_fn' in named else rest[1:]
-    texts = [writer.text(item) for item in values] + [f'{key}={writer.text(item)}' for key, item in named.items() if key in ('shape', 'dtype')]
+    texts = [writer.text(item) for item in values] + [
+      f'{key}={writer.text(item)}' for key, item in named.items() if key in ('shape', 'dtype')
+    ]
     self.needs_rngs = True
     head = writer.text(init)
     head = f'({head})' if isinstance(init, ast.Lambda) else head
@@ -431,7 +507,12 @@ class ClassWriter:
       anchor = arguments.kwonlyargs[-1] if arguments.kwonlyargs else None
       if anchor is None or arguments.kwarg:
         raise Refused('__call__ takes *args or **kwargs, so flags cannot be added')
-      end = max([self.source.end(anchor), *(self.source.end(item) for item in arguments.kw_defaults if item is not None)])
+      end = max(
+        [
+          self.source.end(anchor),
+          *(self.source.end(item) for item in arguments.kw_defaults if item is not None),
+        ]
+      )
       self.edits.replace_range(end, end, ''.join(f', {item}' for item in extra))
       return
     ends = [self.source.end(item) for item in (*listed, *arguments.defaults)]
@@ -471,13 +552,17 @@ class ClassWriter:
     """Puts a nested class that has its own plan in its place."""
     plan = self.plans.get(f'{self.plan.name}.{node.name}')
     if plan is not None and plan.native:
-      self.edits.replace_range(self.source.start(node), self.source.line_end(self.source.end(node)), plan.text)
+      self.edits.replace_range(
+        self.source.start(node), self.source.line_end(self.source.end(node)), plan.text
+      )
       self.plan.helpers.update(plan.helpers)
       self.plan.imports |= plan.imports
     return plan is not None
 
   def _is_field(self, statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.AnnAssign) and any(field.node is statement for field in self.plan.source.own_fields.values())
+    return isinstance(statement, ast.AnnAssign) and any(
+      field.node is statement for field in self.plan.source.own_fields.values()
+    )
 
   def _size_arguments(self) -> None:
     """Decides for every call argument whether its features or its whole shape is asked for."""
@@ -487,13 +572,20 @@ class ClassWriter:
     taken = set(self.plan.source.fields) | self.bound_in_body
     absent = set().union(*(sizes.absent for _, sizes in self.writers.values()))
     only = len(by_argument) == 1
-    inherited = {item.name: item for base in self.plan.source.bases if base in self.plans for item in self.plans[base].size_arguments}
+    inherited = {
+      item.name: item
+      for base in self.plan.source.bases
+      if base in self.plans
+      for item in self.plans[base].size_arguments
+    }
     self.plan.size_arguments = list(inherited.values())
     self.size_names: dict[tuple[str, str], tuple[str, bool]] = {}
     for (method, argument), axes in by_argument.items():
       whole = any(axis.axis != -1 for axis in axes)
       arrays = self._arrays(method)
-      name = f'{argument}_shape' if whole else ('in_features' if only and arrays <= 1 else f'{argument}_features')
+      name = (
+        f'{argument}_shape' if whole else ('in_features' if only and arrays <= 1 else f'{argument}_features')
+      )
       if name in inherited and (inherited[name].method, inherited[name].argument) != (method, argument):
         name = f'{argument}_features'
       while name in taken:
@@ -501,7 +593,9 @@ class ClassWriter:
       taken.add(name)
       self.size_names[(method, argument)] = (name, whole)
       if name not in inherited:
-        self.plan.size_arguments.append(SizeArgument(name, method, argument, None if whole else -1, (method, argument) in absent))
+        self.plan.size_arguments.append(
+          SizeArgument(name, method, argument, None if whole else -1, (method, argument) in absent)
+        )
         self.plan.size_texts[name] = f'{argument}.shape' if whole else f'{argument}.shape[-1]'
 
   def _arrays(self, method: str) -> int:
@@ -515,6 +609,7 @@ class ClassWriter:
       if match.group(3).startswith('from'):
         part = f'[{match.group(3).removeprefix("from")}:]'
       return f'{name}{part}' if whole else name
+
     return PLACEHOLDER.sub(put, text)
 
   def _assemble(self, body: list[str]) -> str:
@@ -549,7 +644,12 @@ class ClassWriter:
         start = self.source.leading_comments(statement, self.source.line_end(floor))
         ranges.append((start, self.source.line_end(self.source.end(statement))))
       if isinstance(statement, ast.Pass):
-        ranges.append((self.source.line_start(self.source.own_start(statement)), self.source.line_end(self.source.end(statement))))
+        ranges.append(
+          (
+            self.source.line_start(self.source.own_start(statement)),
+            self.source.line_end(self.source.end(statement)),
+          )
+        )
     return ranges
 
   def _place(self, node: ast.ClassDef, removed: list[tuple[int, int]]) -> int:
@@ -563,7 +663,9 @@ class ClassWriter:
     inner = indent + self.unit
     signature = self._signature(indent)
     lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
-    properties = ''.join(self._property_text(name, text, comments, indent) for name, (text, comments) in self.properties.items())
+    properties = ''.join(
+      self._property_text(name, text, comments, indent) for name, (text, comments) in self.properties.items()
+    )
     return signature + '\n' + '\n'.join(lines) + properties
 
   def _property_text(self, name: str, text: str, comments: list[str], indent: str) -> str:
@@ -572,7 +674,9 @@ class ClassWriter:
     return f'\n\n{indent}@property\n{indent}def {name}(self):\n' + '\n'.join(rows)
 
   def _signature(self, indent: str) -> str:
-    fields = [self.plan.source.fields[name] for name in self.plan.source.fields if name not in self.plan.call_fields]
+    fields = [
+      self.plan.source.fields[name] for name in self.plan.source.fields if name not in self.plan.call_fields
+    ]
     plain = [self._field_parameter(field) for field in fields if not field.kw_only]
     keyword = [self._field_parameter(field) for field in fields if field.kw_only]
     sizes = []
@@ -640,7 +744,9 @@ class ClassWriter:
     return edits.node(field.default)
 
   def _field_comments(self, node: ast.AnnAssign) -> str:
-    start = self.source.leading_comments(node, self.source.line_end(self.source.own_start(self.plan.source.node)))
+    start = self.source.leading_comments(
+      node, self.source.line_end(self.source.own_start(self.plan.source.node))
+    )
     above = self.source.slice(start, self.source.line_start(self.source.own_start(node)))
     line = self.source.slice(self.source.end(node), self.source.line_end(self.source.end(node))).strip()
     lines = [comment.strip() for comment in above.splitlines() if comment.strip()]
@@ -651,7 +757,7 @@ class ClassWriter:
 
 def _unit(node: ast.ClassDef, source: SourceText) -> str:
   own, inner = source.indent(node), source.indent(node.body[0])
-  return inner[len(own):] or '  '
+  return inner[len(own) :] or '  '
 
 
 def _root(source: str) -> str:
@@ -675,6 +781,7 @@ def _called_otherwise(creation: Any) -> bool:
 
 def _needs_input(record: Any) -> bool:
   from rewrites.record import Facts
+
   for size in record.sizes:
     try:
       size.of(Facts({}, {}))
@@ -684,8 +791,12 @@ def _needs_input(record: Any) -> bool:
 
 
 def _known(uses: list[Any]) -> list[Any]:
-  known = [use for use in uses if any(isinstance(value, Array) for value in (*use.args, *use.kwargs.values()))
-           or any(contains(value, Array) for value in use.args)]
+  known = [
+    use
+    for use in uses
+    if any(isinstance(value, Array) for value in (*use.args, *use.kwargs.values()))
+    or any(contains(value, Array) for value in use.args)
+  ]
   return known or uses
 
 
@@ -698,7 +809,9 @@ def _parameter_text(method: ast.FunctionDef, name: str) -> str | None:
   arguments = method.args
   positional = [*arguments.posonlyargs, *arguments.args]
   defaults = dict(zip([item.arg for item in reversed(positional)], reversed(arguments.defaults)))
-  defaults.update({item.arg: value for item, value in zip(arguments.kwonlyargs, arguments.kw_defaults) if value is not None})
+  defaults.update(
+    {item.arg: value for item, value in zip(arguments.kwonlyargs, arguments.kw_defaults) if value is not None}
+  )
   for item in (*positional, *arguments.kwonlyargs):
     if item.arg == name:
       text = f'{name}: {ast.unparse(item.annotation)}' if item.annotation is not None else name

@@ -1,4 +1,5 @@
 """Comments that stood inside a creation: the new class keeps every comment of the old one."""
+
 from __future__ import annotations
 
 import ast
@@ -36,8 +37,11 @@ def _first_line(node: ast.ClassDef) -> int:
 
 def _comments(text: str, first: int, last: int) -> list[tuple[int, str]]:
   tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-  return [(token.start[0], token.string.rstrip()) for token in tokens
-          if token.type == tokenize.COMMENT and first <= token.start[0] <= last]
+  return [
+    (token.start[0], token.string.rstrip())
+    for token in tokens
+    if token.type == tokenize.COMMENT and first <= token.start[0] <= last
+  ]
 
 
 def _counted(text: str) -> collections.Counter[str]:
@@ -47,17 +51,33 @@ def _counted(text: str) -> collections.Counter[str]:
 
 def _member(members: Iterable[Any], line: int) -> Any:
   """Returns the member whose creation, the outermost one, spans a line."""
-  return next((member for member in members if member.inside is None
-               and member.creation.node.lineno <= line <= (member.creation.node.end_lineno or 0)), None)
+  return next(
+    (
+      member
+      for member in members
+      if member.inside is None
+      and member.creation.node.lineno <= line <= (member.creation.node.end_lineno or 0)
+    ),
+    None,
+  )
 
 
 def _place(lines: list[str], node: ast.ClassDef, member: Any, line: int) -> int:
   if member is not None:
-    made = re.compile(rf'\s*self\.{re.escape(member.attribute)}(\[.*\])? = |\s*self\.{re.escape(member.attribute)}\.(append|extend)\(')
+    made = re.compile(
+      rf'\s*self\.{re.escape(member.attribute)}(\[.*\])? = |\s*self\.{re.escape(member.attribute)}\.(append|extend)\('
+    )
     found = next((index for index, text in enumerate(lines) if made.match(text)), None)
     if found is not None:
       return found
-  method = next((item for item in node.body if isinstance(item, ast.FunctionDef) and _first(item) <= line <= (item.end_lineno or 0)), None)
+  method = next(
+    (
+      item
+      for item in node.body
+      if isinstance(item, ast.FunctionDef) and _first(item) <= line <= (item.end_lineno or 0)
+    ),
+    None,
+  )
   name = method.name if method is not None and method.name != 'setup' else '__init__'
   head = re.compile(rf'\s*(async )?def {name}\(')
   return next((index for index, text in enumerate(lines) if head.match(text)), len(lines) - 1)
@@ -68,5 +88,5 @@ def _first(node: ast.FunctionDef) -> int:
 
 
 def _insert(lines: list[str], place: int, comment: str) -> None:
-  indent = lines[place][:len(lines[place]) - len(lines[place].lstrip())]
+  indent = lines[place][: len(lines[place]) - len(lines[place].lstrip())]
   lines.insert(place, indent + comment)

@@ -1,9 +1,17 @@
 """Conditions in source text: their negation, and branches that leave the function."""
+
 from __future__ import annotations
 
 import ast
 
-_OPPOSITE = {ast.Eq: '!=', ast.NotEq: '==', ast.Is: 'is not', ast.IsNot: 'is', ast.In: 'not in', ast.NotIn: 'in'}
+_OPPOSITE = {
+  ast.Eq: '!=',
+  ast.NotEq: '==',
+  ast.Is: 'is not',
+  ast.IsNot: 'is',
+  ast.In: 'not in',
+  ast.NotIn: 'in',
+}
 _SIGNS = {ast.Eq: '==', ast.NotEq: '!=', ast.Is: 'is', ast.IsNot: 'is not', ast.In: 'in', ast.NotIn: 'not in'}
 
 
@@ -15,7 +23,9 @@ def negated(node: ast.expr, text: str) -> str:
     sign = f' {_SIGNS[type(node.ops[0])]} '
     if text.count(sign) == 1 and ' and ' not in text and ' or ' not in text:
       return text.replace(sign, f' {_OPPOSITE[type(node.ops[0])]} ')
-  plain = isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) and ' ' not in text.split('(')[0]
+  plain = (
+    isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) and ' ' not in text.split('(')[0]
+  )
   return f'not {text}' if plain else f'not ({text})'
 
 

@@ -1,4 +1,5 @@
 """The helper file of a migrated package: native NNX code for what NNX lacks, only what is used."""
+
 from __future__ import annotations
 
 import ast
@@ -13,7 +14,11 @@ def helper_text(needed: dict[str, Any], before: str) -> str:
   Args:
     needed: helpers by name; before: present text of the file, '' if there is none.
   """
-  present = {node.name for node in ast.parse(before).body if isinstance(node, (ast.ClassDef, ast.FunctionDef))} if before else set()
+  present = (
+    {node.name for node in ast.parse(before).body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+    if before
+    else set()
+  )
   wanted = _with_uses(needed)
   missing = [helper for name, helper in sorted(wanted.items()) if name not in present]
   if before and not missing:
@@ -27,7 +32,13 @@ def helper_text(needed: dict[str, Any], before: str) -> str:
 
 def _with_uses(needed: dict[str, Any]) -> dict[str, Any]:
   from rewrites.registry import layers, registry
-  known = {helper.name: helper for layer in layers() for helper in [layer.helper, *layer.exact_helper.values()] if helper is not None}
+
+  known = {
+    helper.name: helper
+    for layer in layers()
+    for helper in [layer.helper, *layer.exact_helper.values()]
+    if helper is not None
+  }
   known.update({helper.name: helper for helper in registry().function_helpers.values()})
   for argument in (argument for layer in layers() for argument in layer.arguments):
     if argument.wrap is not None:
@@ -43,7 +54,9 @@ def _with_uses(needed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _imports(lines: list[str], before: str) -> str:
-  fresh = sorted({line for line in lines if line not in before.split('\n')}, key=lambda line: (_group(line), line))
+  fresh = sorted(
+    {line for line in lines if line not in before.split('\n')}, key=lambda line: (_group(line), line)
+  )
   return '\n'.join(fresh) + ('\n' if fresh else '')
 
 

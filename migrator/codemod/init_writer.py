@@ -1,4 +1,5 @@
 """Writes what a method needs to build: the part of its body that moves to the constructor."""
+
 from __future__ import annotations
 
 import ast
@@ -30,8 +31,15 @@ class InitWriter:
   members: outermost creations of the method, by node id; expression: writes a creation as a constructor call.
   """
 
-  def __init__(self, method: ast.FunctionDef, writer: StaticWriter, sizes: SizeWriter, members: dict[int, Member],
-               expression: Callable[[Member, dict[str, Any], tuple[ast.AST, ...]], str], unit: str) -> None:
+  def __init__(
+    self,
+    method: ast.FunctionDef,
+    writer: StaticWriter,
+    sizes: SizeWriter,
+    members: dict[int, Member],
+    expression: Callable[[Member, dict[str, Any], tuple[ast.AST, ...]], str],
+    unit: str,
+  ) -> None:
     self.method = method
     self.writer = writer
     self.sizes = sizes
@@ -62,9 +70,15 @@ class InitWriter:
       needed = (set(self.writer.needed) | set(self.sizes.locals)) & self.writer.locals
       needed -= {item.name for item in self.sizes.carried.values()}
       if needed <= self.required:
-        missing = needed - {name for statement in self.definitions.values() for name in _bound(statement)} - self.loop_names
+        missing = (
+          needed
+          - {name for statement in self.definitions.values() for name in _bound(statement)}
+          - self.loop_names
+        )
         if missing:
-          raise NotStatic(f'{", ".join(sorted(missing))} has no definition that can be moved to the constructor')
+          raise NotStatic(
+            f'{", ".join(sorted(missing))} has no definition that can be moved to the constructor'
+          )
         return lines
       self.required |= needed
       self.sizes.available = set(self.required)
@@ -76,18 +90,21 @@ class InitWriter:
       lines += self._statement(statement, level, loops)
       leaves = leaving_branch(statement)
       if leaves is not None and isinstance(statement, ast.If) and position + 1 < len(body):
-        return lines + self._after_leaving(statement, leaves, body[position + 1:], level, loops)
+        return lines + self._after_leaving(statement, leaves, body[position + 1 :], level, loops)
     return lines
 
-  def _after_leaving(self, statement: ast.If, leaves: str, rest: list[ast.stmt], level: int,
-                     loops: tuple[ast.AST, ...]) -> list[Line]:
+  def _after_leaving(
+    self, statement: ast.If, leaves: str, rest: list[ast.stmt], level: int, loops: tuple[ast.AST, ...]
+  ) -> list[Line]:
     """What follows `if test: return x` is only built where the test does not hold."""
     try:
       test = self._test(statement.test, leaves == 'orelse')
     except NotStatic as error:
       lines = self._block(rest, level, loops)
       if lines:
-        self.assumptions.append(f'what follows line {statement.lineno} is always made, in Linen only where the call comes there ({error})')
+        self.assumptions.append(
+          f'what follows line {statement.lineno} is always made, in Linen only where the call comes there ({error})'
+        )
       return lines
     lines = self._block(rest, level + 1, loops)
     return [Line(level, f'if {test}:', None), *lines] if lines else []
@@ -128,8 +145,9 @@ class InitWriter:
       lines += [*(guards or []), *made]
     return lines
 
-  def _guards(self, choices: list[tuple[ast.IfExp, str]], last: tuple[int, str] | None, level: int,
-              statement: ast.stmt) -> tuple[list[Line] | None, tuple[int, str] | None]:
+  def _guards(
+    self, choices: list[tuple[ast.IfExp, str]], last: tuple[int, str] | None, level: int, statement: ast.stmt
+  ) -> tuple[list[Line] | None, tuple[int, str] | None]:
     """Returns the conditions for a creation inside `a if test else b`; None if they are only known at the call."""
     if len(choices) == 1 and last == (id(choices[0][0]), choices[0][1]):
       return [], last
@@ -146,7 +164,9 @@ class InitWriter:
     text = self.writer.text(node)
     return text if holds else negated(node, text)
 
-  def _creation(self, member: Member, statement: ast.stmt, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
+  def _creation(
+    self, member: Member, statement: ast.stmt, level: int, loops: tuple[ast.AST, ...]
+  ) -> list[Line]:
     if member.container is not None:
       return self._container(member, statement, level)
     names = member.creation.names
@@ -181,9 +201,15 @@ class InitWriter:
       self.writer.hidden = saved
     if member.key is not None:
       items = f'{{{key}{text} {clauses}}}'
-      return f'self.{member.attribute}.update({items})' if loops else f'self.{member.attribute} = nnx.Dict({items})'
+      return (
+        f'self.{member.attribute}.update({items})'
+        if loops
+        else f'self.{member.attribute} = nnx.Dict({items})'
+      )
     items = f'[{text} {clauses}]'
-    return f'self.{member.attribute}.extend({items})' if loops else f'self.{member.attribute} = nnx.List({items})'
+    return (
+      f'self.{member.attribute}.extend({items})' if loops else f'self.{member.attribute} = nnx.List({items})'
+    )
 
   def _container(self, member: Member, statement: ast.stmt, level: int) -> list[Line]:
     if member.attribute in self.done:
@@ -216,13 +242,21 @@ class InitWriter:
       self.writer.rebound |= targets(node)
     if isinstance(node, ast.Assign) and value in self.writer.fields and isinstance(node.targets[0], ast.Name):
       self.sizes.aliases[value] = node.targets[0].id
-    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and node.targets[0].id == value:
+    if (
+      isinstance(node, ast.Assign)
+      and len(node.targets) == 1
+      and isinstance(node.targets[0], ast.Name)
+      and node.targets[0].id == value
+    ):
       return []
-    head = self.writer.source.slice(self.writer.source.own_start(node), self.writer.source.own_start(node.value))
+    head = self.writer.source.slice(
+      self.writer.source.own_start(node), self.writer.source.own_start(node.value)
+    )
     return [Line(level, head + value + _closing(self.writer, node), node)]
 
   def _function(self, node: ast.FunctionDef) -> str:
     from .text import Edits
+
     edits = Edits(self.writer.source)
     inner = self.writer
     for statement in node.body:
@@ -231,11 +265,17 @@ class InitWriter:
           renamed = inner.rename(child)
           if renamed is not None:
             edits.replace(child, renamed)
-          elif isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == inner.self_name:
+          elif (
+            isinstance(child, ast.Attribute)
+            and isinstance(child.value, ast.Name)
+            and child.value.id == inner.self_name
+          ):
             if child.attr in inner.fields:
               edits.replace(child, child.attr)
     free = {name for statement in node.body for name in read(statement)} & inner.locals
-    own = {argument.arg for argument in node.args.args} | {name for child in ast.walk(node) for name in targets(child)}
+    own = {argument.arg for argument in node.args.args} | {
+      name for child in ast.walk(node) for name in targets(child)
+    }
     for name in sorted(free - own - {inner.self_name}):
       inner.needed.setdefault(name, node.lineno)
     return relative(edits.apply(inner.source.start(node), inner.source.end(node)), inner.source.indent(node))
@@ -292,11 +332,15 @@ class InitWriter:
     holding = [member for member in made if member.record is None or 'params' in member.record.collections]
     if holding:
       names = ', '.join(member.attribute for member in holding)
-      self.assumptions.append(f'{names} is always made, in Linen only where the condition of line {node.lineno} holds at initialisation')
+      self.assumptions.append(
+        f'{names} is always made, in Linen only where the condition of line {node.lineno} holds at initialisation'
+      )
     return [Line(line.level - 1, line.text, line.statement) for line in (*body, *orelse)]
 
   def _for(self, node: ast.For, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
-    self.writer.rebound |= stored(node.target) | self.required & {name for child in ast.walk(node) for name in targets(child)}
+    self.writer.rebound |= stored(node.target) | self.required & {
+      name for child in ast.walk(node) for name in targets(child)
+    }
     body = self._block(node.body, level + 1, (*loops, node))
     if not body:
       return []
@@ -315,8 +359,11 @@ class InitWriter:
   def _lists(self, node: ast.For, level: int) -> list[Line]:
     """`self.x = nnx.List()` in front of the outermost loop, for every list filled in it."""
     inside = {id(child) for child in ast.walk(node)}
-    made = {member.attribute: 'List' if member.key is None else 'Dict'
-            for key, member in self.members.items() if key in inside and member.listed}
+    made = {
+      member.attribute: 'List' if member.key is None else 'Dict'
+      for key, member in self.members.items()
+      if key in inside and member.listed
+    }
     return [Line(level, f'self.{name} = nnx.{kind}()') for name, kind in made.items()]
 
   def _entries(self, node: ast.For, level: int, loops: tuple[ast.AST, ...]) -> list[Line]:
@@ -351,7 +398,9 @@ class InitWriter:
     return self._block(node.body, level, loops)
 
 
-def _as_comprehension(lists: list[Line], body: list[Line], target: str, iterable: str, level: int) -> str | None:
+def _as_comprehension(
+  lists: list[Line], body: list[Line], target: str, iterable: str, level: int
+) -> str | None:
   """`self.x = nnx.List()` and a loop of one append become one comprehension."""
   if len(lists) != 1 or len(body) != 1 or not lists[0].text.endswith(' = nnx.List()'):
     return None
@@ -359,19 +408,23 @@ def _as_comprehension(lists: list[Line], body: list[Line], target: str, iterable
   head = f'{name}.append('
   if not body[0].text.startswith(head) or not body[0].text.endswith(')'):
     return None
-  return f'{name} = nnx.List([{body[0].text[len(head):-1]} for {target} in {iterable}])'
+  return f'{name} = nnx.List([{body[0].text[len(head) : -1]} for {target} in {iterable}])'
 
 
 def _choices(member: Member, statement: ast.stmt) -> list[tuple[ast.IfExp, str]]:
   """Returns the conditional expressions of the statement that a creation stands in."""
   inside = {id(child) for child in ast.walk(statement)}
   held = {id(child) for child in ast.walk(member.container)} if member.container is not None else set()
-  return [(node, branch) for node, branch in member.creation.path
-          if isinstance(node, ast.IfExp) and id(node) in inside and id(node) not in held]
+  return [
+    (node, branch)
+    for node, branch in member.creation.path
+    if isinstance(node, ast.IfExp) and id(node) in inside and id(node) not in held
+  ]
 
 
 def _words(text: str) -> set[str]:
   import re
+
   return set(re.findall(r'[A-Za-z_]\w*', text))
 
 
@@ -381,12 +434,16 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 def _is_measured(writer: StaticWriter, node: ast.stmt) -> bool:
   """`n, h, w, c = x.shape`: its names are written out as sizes instead."""
-  return isinstance(node, ast.Assign) and isinstance(node.targets[0], (ast.Tuple, ast.List)) and writer._mentions_arrays(node.value, set())
+  return (
+    isinstance(node, ast.Assign)
+    and isinstance(node.targets[0], (ast.Tuple, ast.List))
+    and writer._mentions_arrays(node.value, set())
+  )
 
 
-def _closing(writer: StaticWriter, node: ast.stmt) -> str:
+def _closing(writer: StaticWriter, node: Any) -> str:
   """Returns what follows the value inside the statement: closing parentheses around it."""
-  value = getattr(node, 'value')
+  value = node.value
   return writer.source.slice(writer.source.end(value), writer.source.end(node))
 
 

@@ -1,4 +1,5 @@
 """`self.is_initializing()` is false in every call of an NNX module: the constructor runs no forward pass."""
+
 from __future__ import annotations
 
 import ast
@@ -23,8 +24,13 @@ def settle(method: ast.FunctionDef, self_name: str, edits: Edits) -> None:
 
 def asks(node: ast.AST, self_name: str) -> bool:
   """Tells whether the node is `self.is_initializing()`."""
-  return (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == 'is_initializing'
-          and isinstance(node.func.value, ast.Name) and node.func.value.id == self_name)
+  return (
+    isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Attribute)
+    and node.func.attr == 'is_initializing'
+    and isinstance(node.func.value, ast.Name)
+    and node.func.value.id == self_name
+  )
 
 
 def _decides(test: ast.expr, self_name: str) -> bool | None:
@@ -51,15 +57,22 @@ def _decided(node: ast.If, answer: bool, edits: Edits) -> None:
 
 def _only(node: ast.If, source: SourceText) -> bool:
   """Tells whether the statement is alone in its block, judging by the line above."""
-  above = source.slice(source.line_start(source.line_start(source.own_start(node)) - 1), source.line_start(source.own_start(node)))
-  below = source.slice(source.line_end(source.end(node) - 1), source.line_end(source.line_end(source.end(node) - 1)))
+  above = source.slice(
+    source.line_start(source.line_start(source.own_start(node)) - 1),
+    source.line_start(source.own_start(node)),
+  )
+  below = source.slice(
+    source.line_end(source.end(node) - 1), source.line_end(source.line_end(source.end(node) - 1))
+  )
   indent = len(source.indent(node))
   alone = not below.strip() or len(below) - len(below.lstrip()) < indent
   return above.rstrip().endswith(':') and alone
 
 
 def _outdented(text: str, old: str, new: str) -> str:
-  return ''.join(new + line[len(old):] if line.startswith(old) else line for line in text.splitlines(keepends=True))
+  return ''.join(
+    new + line[len(old) :] if line.startswith(old) else line for line in text.splitlines(keepends=True)
+  )
 
 
 def _innermost_first(method: ast.FunctionDef) -> list[ast.AST]:

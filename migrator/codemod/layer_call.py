@@ -1,4 +1,5 @@
 """One Linen layer creation as an NNX constructor call, from its record."""
+
 from __future__ import annotations
 
 import ast
@@ -56,14 +57,21 @@ def bound_arguments(record: Layer, call: ast.Call, partials: list[ast.Call]) -> 
       position += 1
     for keyword in node.keywords:
       if keyword.arg is None:
-        raise Refused(f'{ast.unparse(node.func)}(**{ast.unparse(keyword.value)}) hides which arguments are given')
+        raise Refused(
+          f'{ast.unparse(node.func)}(**{ast.unparse(keyword.value)}) hides which arguments are given'
+        )
       if keyword.arg not in ('name', 'parent'):
         given[keyword.arg] = Given(keyword.value, False, in_partial)
   return given
 
 
-def facts(record: Layer, given: dict[str, Given], values: Callable[[ast.expr], Value], uses: list[Any],
-          arguments: dict[str, Value] | None = None) -> list[Facts]:
+def facts(
+  record: Layer,
+  given: dict[str, Given],
+  values: Callable[[ast.expr], Value],
+  uses: list[Any],
+  arguments: dict[str, Value] | None = None,
+) -> list[Facts]:
   """Returns the facts of a creation, one per use (one without shapes if it is never called)."""
   literal = {name: _literal(item.node, values) for name, item in given.items()}
   for name, value in (arguments or {}).items():
@@ -71,7 +79,9 @@ def facts(record: Layer, given: dict[str, Given], values: Callable[[ast.expr], V
       literal[name] = value
   if not uses:
     return [Facts(literal, {})]
-  return [Facts(literal, shapes(record, use)) for use in uses if use.method == '__call__'] or [Facts(literal, {})]
+  return [Facts(literal, shapes(record, use)) for use in uses if use.method == '__call__'] or [
+    Facts(literal, {})
+  ]
 
 
 def _plain(value: Value) -> bool:
@@ -83,7 +93,7 @@ def _plain(value: Value) -> bool:
 def shapes(record: Layer, use: Any) -> dict[str, tuple[Any, ...]]:
   """Returns the shapes of the arrays one use gives, by Linen call argument."""
   names = [argument.linen for argument in record.call if argument.linen not in _SPREAD]
-  found = {name: value for name, value in zip(names, use.args)}
+  found = dict(zip(names, use.args))
   found.update(use.kwargs)
   return {name: value.shape for name, value in found.items() if isinstance(value, Array)}
 
@@ -126,9 +136,17 @@ def sizes(record: Layer, found: list[Facts]) -> list[tuple[str, Any, bool]]:
   return result
 
 
-def write(record: Layer, given: dict[str, Given], found: list[Facts], text: Callable[[ast.expr], str],
-          values: Callable[[ast.expr], Value], size_text: Callable[[Any], str], exact: bool, passed: set[str],
-          flags_at_calls: Callable[[str], bool]) -> Written:
+def write(
+  record: Layer,
+  given: dict[str, Given],
+  found: list[Facts],
+  text: Callable[[ast.expr], str],
+  values: Callable[[ast.expr], Value],
+  size_text: Callable[[Any], str],
+  exact: bool,
+  passed: set[str],
+  flags_at_calls: Callable[[str], bool],
+) -> Written:
   """Returns the NNX constructor call.
 
   text: writes an expression in the constructor; size_text: writes a size.
@@ -164,10 +182,21 @@ def write(record: Layer, given: dict[str, Given], found: list[Facts], text: Call
 
 
 def _moved(record: Layer, written: Written, given: dict[str, Given]) -> set[str]:
-  return {row.linen for row in record.arguments if row.linen in given and row.on_call and written.on_call.get(row.on_call) is given[row.linen].node}
+  return {
+    row.linen
+    for row in record.arguments
+    if row.linen in given and row.on_call and written.on_call.get(row.on_call) is given[row.linen].node
+  }
 
 
-def _one(record: Layer, argument: Any, item: Given, text: Callable[[ast.expr], str], written: Written, positional_ok: bool) -> None:
+def _one(
+  record: Layer,
+  argument: Any,
+  item: Given,
+  text: Callable[[ast.expr], str],
+  written: Written,
+  positional_ok: bool,
+) -> None:
   if record.star_argument == argument.linen:
     written.arguments += _spread(item.node, text)
     return
@@ -185,7 +214,12 @@ def _one(record: Layer, argument: Any, item: Given, text: Callable[[ast.expr], s
   body = text(item.node)
   if argument.wrap is not None and same:
     return
-  plain = item.positional and positional_ok and not argument.keyword and not any('=' in part.split('(')[0] for part in written.arguments)
+  plain = (
+    item.positional
+    and positional_ok
+    and not argument.keyword
+    and not any('=' in part.split('(')[0] for part in written.arguments)
+  )
   written.arguments.append(body if plain else f'{argument.nnx}={body}')
 
 
@@ -204,14 +238,18 @@ def _is_default(node: ast.expr, default: Any) -> bool:
     return False
 
 
-def _defaults(record: Layer, given: dict[str, Given], written: Written, flags_at_calls: Callable[[str], bool]) -> None:
+def _defaults(
+  record: Layer, given: dict[str, Given], written: Written, flags_at_calls: Callable[[str], bool]
+) -> None:
   """Writes Linen's default where NNX has another one."""
   for argument in record.arguments:
     if argument.linen in given or argument.nnx is None or argument.nnx in record.added:
       continue
     if argument.linen_default is REQUIRED or argument.nnx_default is REQUIRED:
       continue
-    if argument.linen_default == argument.nnx_default or not isinstance(argument.linen_default, (bool, int, float, str, tuple, type(None))):
+    if argument.linen_default == argument.nnx_default or not isinstance(
+      argument.linen_default, (bool, int, float, str, tuple, type(None))
+    ):
       continue
     if argument.on_call and flags_at_calls(argument.on_call):
       continue
@@ -249,7 +287,9 @@ def _is_late(value: Value) -> bool:
   return isinstance(value, Late)
 
 
-def call_arguments(record: Layer, call: ast.Call, text: Callable[[ast.expr], str], extra: dict[str, str]) -> list[str]:
+def call_arguments(
+  record: Layer, call: ast.Call, text: Callable[[ast.expr], str], extra: dict[str, str]
+) -> list[str]:
   """Returns the arguments of a call of the layer, renamed for NNX.
 
   text: writes an expression in the method; extra: NNX call arguments that moved here from the constructor.
@@ -288,7 +328,9 @@ def _keyword(keyword: ast.keyword, text: Callable[[ast.expr], str]) -> str:
   return f'**{text(keyword.value)}' if keyword.arg is None else f'{keyword.arg}={text(keyword.value)}'
 
 
-def _append(row: Any, item: ast.expr, text: Callable[[ast.expr], str], written: list[str], keyword_only: bool) -> bool:
+def _append(
+  row: Any, item: ast.expr, text: Callable[[ast.expr], str], written: list[str], keyword_only: bool
+) -> bool:
   if row.nnx is None:
     if isinstance(item, ast.Constant) and item.value is None:
       return True
@@ -300,7 +342,22 @@ def _append(row: Any, item: ast.expr, text: Callable[[ast.expr], str], written: 
 
 def _dropped(record: Layer, row: Any, node: ast.expr) -> None:
   if not (isinstance(node, ast.Constant) and node.value is None):
-    raise Refused(f'the call argument {row.linen} of {record.linen[0].rsplit(".", 1)[-1]} has no counterpart in NNX')
+    raise Refused(
+      f'the call argument {row.linen} of {record.linen[0].rsplit(".", 1)[-1]} has no counterpart in NNX'
+    )
 
 
-__all__ = ['Given', 'NotStatic', 'Opaque', 'Refused', 'Unknown', 'Written', 'bound_arguments', 'call_arguments', 'facts', 'shapes', 'sizes', 'write']
+__all__ = [
+  'Given',
+  'NotStatic',
+  'Opaque',
+  'Refused',
+  'Unknown',
+  'Written',
+  'bound_arguments',
+  'call_arguments',
+  'facts',
+  'shapes',
+  'sizes',
+  'write',
+]

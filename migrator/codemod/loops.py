@@ -1,4 +1,5 @@
 """Members made in loops and comprehensions: kept in a list in the order they are made, or in a dict by name."""
+
 from __future__ import annotations
 
 import ast
@@ -21,7 +22,9 @@ def resolved_name(node: ast.expr | None, method: ast.AST) -> ast.expr | None:
   """Returns what a name expression says: a variable assigned once stands for its value."""
   if not isinstance(node, ast.Name):
     return node
-  found = [child.value for child in ast.walk(method) if isinstance(child, ast.Assign) and node.id in targets(child)]
+  found = [
+    child.value for child in ast.walk(method) if isinstance(child, ast.Assign) and node.id in targets(child)
+  ]
   bound = [child for child in ast.walk(method) if node.id in targets(child)]
   return found[0] if len(found) == 1 == len(bound) else node
 
@@ -42,7 +45,9 @@ def key_of(name: ast.expr | None, path: Sequence[tuple[ast.AST, str]]) -> str | 
   variables = {part.id for part in parts if isinstance(part, ast.Name)}
   if len(variables) == 1 and all(isinstance(part, ast.Name) for part in parts):
     return variables.pop()
-  raise Refused(f'the name {ast.unparse(name)} does not tell the order of the modules made in the loop (line {name.lineno})')
+  raise Refused(
+    f'the name {ast.unparse(name)} does not tell the order of the modules made in the loop (line {name.lineno})'
+  )
 
 
 def _computed(name: ast.expr) -> list[ast.expr]:
@@ -55,7 +60,12 @@ def _computed(name: ast.expr) -> list[ast.expr]:
     return [part for side in (name.left, name.right) for part in _computed(side)]
   if isinstance(name, ast.Call) and isinstance(name.func, ast.Attribute) and name.func.attr == 'format':
     return [*name.args, *(item.value for item in name.keywords)]
-  if isinstance(name, ast.Call) and isinstance(name.func, ast.Name) and name.func.id == 'str' and len(name.args) == 1:
+  if (
+    isinstance(name, ast.Call)
+    and isinstance(name.func, ast.Name)
+    and name.func.id == 'str'
+    and len(name.args) == 1
+  ):
     return [name.args[0]]
   return [] if isinstance(name, ast.Constant) else [name]
 
@@ -69,8 +79,12 @@ def _counts_up(node: ast.expr, counters: set[str]) -> bool:
 
 
 def _counters(loop: Any) -> set[str]:
-  clauses = loop.generators if isinstance(loop, COMPREHENSIONS) else [loop] if isinstance(loop, ast.For) else []
-  return {name for clause in clauses if (name := counter(clause.target, clause.iter, any_start=True)) is not None}
+  clauses = (
+    loop.generators if isinstance(loop, COMPREHENSIONS) else [loop] if isinstance(loop, ast.For) else []
+  )
+  return {
+    name for clause in clauses if (name := counter(clause.target, clause.iter, any_start=True)) is not None
+  }
 
 
 def counter(target: ast.expr, iterable: ast.expr, any_start: bool = False) -> str | None:
@@ -80,7 +94,11 @@ def counter(target: ast.expr, iterable: ast.expr, any_start: bool = False) -> st
   found: ast.expr | None = None
   if iterable.func.id == 'range' and (len(iterable.args) == 1 or (any_start and len(iterable.args) == 2)):
     found = target
-  if iterable.func.id == 'enumerate' and (len(iterable.args) == 1 or any_start) and isinstance(target, ast.Tuple):
+  if (
+    iterable.func.id == 'enumerate'
+    and (len(iterable.args) == 1 or any_start)
+    and isinstance(target, ast.Tuple)
+  ):
     found = target.elts[0]
   return found.id if isinstance(found, ast.Name) and found.id != '_' else None
 
@@ -90,7 +108,7 @@ def clause_text(comprehension: Any, static: Any, used: set[str]) -> str:
   parts = []
   for clause in comprehension.generators:
     names = used | {name for test in clause.ifs for name in _words(ast.unparse(test))}
-    later = comprehension.generators[comprehension.generators.index(clause) + 1:]
+    later = comprehension.generators[comprehension.generators.index(clause) + 1 :]
     names |= {name for item in later for name in _words(ast.unparse(item.iter))}
     parts.append(f'for {target_text(clause.target, names)} in {static(clause.iter)}')
     parts += [f'if {static(test)}' for test in clause.ifs]
@@ -102,8 +120,10 @@ def target_text(target: ast.expr, used: set[str]) -> str:
   if isinstance(target, ast.Name):
     return target.id if target.id in used else '_'
   if isinstance(target, (ast.Tuple, ast.List)):
-    items = [f'({target_text(item, used)})' if isinstance(item, (ast.Tuple, ast.List)) else target_text(item, used)
-             for item in target.elts]
+    items = [
+      f'({target_text(item, used)})' if isinstance(item, (ast.Tuple, ast.List)) else target_text(item, used)
+      for item in target.elts
+    ]
     return ', '.join(items)
   return ast.unparse(target)
 
@@ -115,4 +135,5 @@ def bound(comprehension: Any) -> set[str]:
 
 def _words(text: str) -> set[str]:
   import re
+
   return set(re.findall(r'[A-Za-z_]\w*', text))

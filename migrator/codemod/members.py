@@ -1,4 +1,5 @@
 """The construction program of a class for the manifest."""
+
 from __future__ import annotations
 
 import ast
@@ -16,10 +17,16 @@ def class_map(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> ClassMap:
   """Returns the manifest entry of a class."""
   source = plan.source
   return ClassMap(
-      name=plan.name, file=source.module.relative, line=source.node.lineno,
-      outcome='native' if plan.native else plan.outcome, fields=tuple(source.fields),
-      call_fields=tuple(plan.call_fields), arguments=tuple(plan.size_arguments), call_arguments=tuple(plan.threaded),
-      members=program(plan, plans) if plan.native else ())
+    name=plan.name,
+    file=source.module.relative,
+    line=source.node.lineno,
+    outcome='native' if plan.native else plan.outcome,
+    fields=tuple(source.fields),
+    call_fields=tuple(plan.call_fields),
+    arguments=tuple(plan.size_arguments),
+    call_arguments=tuple(plan.threaded),
+    members=program(plan, plans) if plan.native else (),
+  )
 
 
 def program(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> tuple[Row, ...]:
@@ -32,8 +39,11 @@ def program(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> tuple[Row, ...]:
 
 
 def _path(member: Member) -> list[tuple[ast.AST, str]]:
-  return [(node, branch) for node, branch in member.creation.path if isinstance(node, (ast.If, ast.IfExp, ast.For, ast.ListComp, ast.DictComp,
-                                                                                          ast.GeneratorExp))]
+  return [
+    (node, branch)
+    for node, branch in member.creation.path
+    if isinstance(node, (ast.If, ast.IfExp, ast.For, ast.ListComp, ast.DictComp, ast.GeneratorExp))
+  ]
 
 
 def _block(members: list[tuple[Member, list[tuple[ast.AST, str]]]], depth: int) -> list[Row]:
@@ -47,11 +57,16 @@ def _block(members: list[tuple[Member, list[tuple[ast.AST, str]]]], depth: int) 
       continue
     node = path[depth][0]
     group = []
-    while position < len(members) and len(members[position][1]) > depth and members[position][1][depth][0] is node:
+    while (
+      position < len(members) and len(members[position][1]) > depth and members[position][1][depth][0] is node
+    ):
       group.append(members[position])
       position += 1
     if isinstance(node, (ast.If, ast.IfExp)):
-      bodies = [_block([item for item in group if item[1][depth][1] == branch], depth + 1) for branch in ('body', 'orelse')]
+      bodies = [
+        _block([item for item in group if item[1][depth][1] == branch], depth + 1)
+        for branch in ('body', 'orelse')
+      ]
       rows.append(Branch(tuple(tuple(body) for body in bodies)))
     else:
       rows.append(Loop(tuple(_block(group, depth + 1))))
@@ -62,7 +77,11 @@ def _row(member: Member) -> list[Row]:
   creation = member.creation
   nnx = nnx_path(member)
   if creation.kind in ('param', 'variable'):
-    name = creation.arguments['name'] if isinstance(creation.arguments.get('name'), str) else template(member.name_node)
+    name = (
+      creation.arguments['name']
+      if isinstance(creation.arguments.get('name'), str)
+      else template(member.name_node)
+    )
     collection = 'params' if creation.kind == 'param' else creation.target
     leaf = Leaf(name or '{}', collection, nnx)
     return [Branch(((leaf,), ()))] if member.lazy else [leaf]
@@ -91,7 +110,10 @@ def nnx_path(member: Member) -> tuple[str, ...]:
 def _position(member: Member) -> int | str:
   """Returns the place of a layer in the list given to Sequential."""
   assert member.inside is not None
-  for argument in (*member.inside.creation.node.args, *(item.value for item in member.inside.creation.node.keywords)):
+  for argument in (
+    *member.inside.creation.node.args,
+    *(item.value for item in member.inside.creation.node.keywords),
+  ):
     if isinstance(argument, (ast.List, ast.Tuple)):
       for index, item in enumerate(argument.elts):
         if any(child is member.creation.node for child in ast.walk(item)):
@@ -120,7 +142,11 @@ def linen_name(member: Member) -> tuple[tuple[str, ...] | None, str | None]:
   fixed = explicit_name(creation)
   if fixed is not None:
     return (fixed,), None
-  if member.name_node is not None and not isinstance(member.name_node, ast.Constant) and creation.name is not None:
+  if (
+    member.name_node is not None
+    and not isinstance(member.name_node, ast.Constant)
+    and creation.name is not None
+  ):
     return (template(member.name_node) or '{}',), None
   if member.from_setup:
     return _setup_name(member), None
@@ -138,7 +164,9 @@ def _setup_name(member: Member) -> tuple[str, ...]:
       child = next(child for child in inner.children if child.nnx == member.slot[0])
       return (*base, child.linen_name.format(_position(member)) if child.many else child.linen_name)
     return (*base, member.slot[0])
-  if member.container is not None or any(isinstance(node, (ast.For, ast.ListComp)) for node, _ in member.creation.path):
+  if member.container is not None or any(
+    isinstance(node, (ast.For, ast.ListComp)) for node, _ in member.creation.path
+  ):
     path = _container_path(member) if member.container is not None else ('*',)
     return (f'{member.attribute}_{path[0] if path[0] not in ("*", "{}") else "{}"}',)
   return (member.attribute,)

@@ -1,4 +1,5 @@
 """Migrates a repository: read, interpret, plan, write.  Nothing is written to disk here."""
+
 from __future__ import annotations
 
 import ast
@@ -27,7 +28,7 @@ from .sizes import PLACEHOLDER, NotStatic
 from .text import SourceText
 
 
-def migrate(paths: Sequence[Path], root: Path, options: Options = Options()) -> MigrationResult:
+def migrate(paths: Sequence[Path], root: Path, options: Options | None = None) -> MigrationResult:
   """Migrates the Linen classes in `paths`.
 
   Args:
@@ -36,6 +37,8 @@ def migrate(paths: Sequence[Path], root: Path, options: Options = Options()) -> 
     new file contents, reports and the manifest.  The files themselves are left alone.
   """
   from migrator.shapes.analysis import analyse_all, users_first
+
+  options = options or Options()
   project = read_project([Path(path) for path in paths], Path(root))
   analyses = analyse_all(project)
   plans, files, findings = _written(project, analyses, list(reversed(users_first(project))), options)
@@ -54,8 +57,9 @@ class Unwritable(Exception):
     self.module = module
 
 
-def _written(project: Any, analyses: dict[str, Any], order: list[str], options: Options) -> tuple[
-    dict[str, ClassPlan], list[FileChange], list[Finding]]:
+def _written(
+  project: Any, analyses: dict[str, Any], order: list[str], options: Options
+) -> tuple[dict[str, ClassPlan], list[FileChange], list[Finding]]:
   """Plans and writes; the classes of a file that cannot be written stay Linen, and the rest is planned again."""
   failed: dict[str, str] = {}
   while True:
@@ -63,14 +67,17 @@ def _written(project: Any, analyses: dict[str, Any], order: list[str], options: 
     try:
       return (plans, *write_modules(project, plans))
     except Unwritable as error:
-      names = [name for name, plan in plans.items() if plan.source.module.name == error.module and plan.native]
+      names = [
+        name for name, plan in plans.items() if plan.source.module.name == error.module and plan.native
+      ]
       if not names:
         raise
-      failed.update({name: f'its file cannot be written: {error}' for name in names})
+      failed.update(dict.fromkeys(names, f'its file cannot be written: {error}'))
 
 
-def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], options: Options,
-                 failed: dict[str, str]) -> dict[str, ClassPlan]:
+def plan_classes(
+  project: Any, analyses: dict[str, Any], order: list[str], options: Options, failed: dict[str, str]
+) -> dict[str, ClassPlan]:
   """Plans every class, used classes first; a class that fails takes its subclasses with it.
 
   failed: reasons of classes that are known to stay Linen, by name.
@@ -91,8 +98,14 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
         if not expected and os.environ.get('LINEN2NNX_DEBUG'):
           raise
         plan.outcome = 'bridged'
-        plan.reasons = [PLACEHOLDER.sub(r'\2.shape[\3]', str(error)) if expected else f'the tool failed on it ({type(error).__name__}: {error}); please report it']
-        failed[name] = plan.reasons[0]  # the first reason found stays; later rounds would only name each other
+        plan.reasons = [
+          PLACEHOLDER.sub(r'\2.shape[\3]', str(error))
+          if expected
+          else f'the tool failed on it ({type(error).__name__}: {error}); please report it'
+        ]
+        failed[name] = plan.reasons[
+          0
+        ]  # the first reason found stays; later rounds would only name each other
         for base in project.classes[name].mro[1:]:
           if base.is_linen and base.name not in failed and base.name in analyses:
             failed[base.name] = f'its subclass {name} stays Linen'
@@ -108,7 +121,13 @@ def plan_classes(project: Any, analyses: dict[str, Any], order: list[str], optio
 
 def _without_users(plans: dict[str, ClassPlan]) -> None:
   """A class that stays Linen is bridged if an NNX class makes it, else it is left."""
-  reached = {member.stays.name for plan in plans.values() if plan.native for member in plan.members if member.stays is not None}
+  reached = {
+    member.stays.name
+    for plan in plans.values()
+    if plan.native
+    for member in plan.members
+    if member.stays is not None
+  }
   for plan in plans.values():
     if not plan.native:
       plan.outcome = 'bridged' if plan.name in reached else 'left'
@@ -156,6 +175,7 @@ def plan_one(plan: ClassPlan, plans: dict[str, ClassPlan], project: Any, options
 
 def _dedent(text: str) -> str:
   import textwrap
+
   return textwrap.dedent(text)
 
 
@@ -187,8 +207,14 @@ def write_modules(project: Any, plans: dict[str, ClassPlan]) -> tuple[list[FileC
       before = path.read_text() if path.exists() else ''
       files.append(FileChange(path, before, helper_text(needed, before)))
       if AS_LINEN.name in needed:
-        findings.append(Finding(path.relative_to(project.root).as_posix(), 1, 'stays-linen',
-                                f'{AS_LINEN.name} uses Linen for the code that stays Linen; it goes with its last call'))
+        findings.append(
+          Finding(
+            path.relative_to(project.root).as_posix(),
+            1,
+            'stays-linen',
+            f'{AS_LINEN.name} uses Linen for the code that stays Linen; it goes with its last call',
+          )
+        )
   return files, findings
 
 
@@ -197,16 +223,32 @@ def _left_over(project: Any, module: Any) -> list[Finding]:
   lines: dict[str, int] = {}
   for use in project.linen_uses(module):
     lines.setdefault(use.name, use.line)
-  return [Finding(module.relative, line, 'stays-linen', f'{name} is used outside of classes; write it in NNX with the code around it')
-          for name, line in lines.items() if name != 'flax.linen']
+  return [
+    Finding(
+      module.relative,
+      line,
+      'stays-linen',
+      f'{name} is used outside of classes; write it in NNX with the code around it',
+    )
+    for name, line in lines.items()
+    if name != 'flax.linen'
+  ]
 
 
 def report(plan: ClassPlan) -> ClassReport:
   """Returns the report of one class."""
   names = _names(plan) if plan.native else {}
   reasons = tuple(plan.reasons) + tuple(f'uses the helper {name}' for name in plan.helpers)
-  return ClassReport(plan.name, plan.source.module.relative, plan.source.node.lineno, plan.outcome, reasons,  # type: ignore[arg-type]
-                     tuple(plan.assumptions), dict(plan.size_texts), names)
+  return ClassReport(
+    plan.name,
+    plan.source.module.relative,
+    plan.source.node.lineno,
+    plan.outcome,  # type: ignore[arg-type]
+    reasons,
+    tuple(plan.assumptions),
+    dict(plan.size_texts),
+    names,
+  )
 
 
 def _names(plan: ClassPlan) -> dict[str, str]:
@@ -232,7 +274,15 @@ def plan_findings(plan: ClassPlan) -> list[Finding]:
   """Returns what the user must know about one class."""
   source = plan.source
   if not plan.native:
-    return [Finding(source.module.relative, source.node.lineno, 'stays-linen',
-                    f'{source.node.name} stays Linen: {"; ".join(plan.reasons)}')]
-  return [Finding(source.module.relative, source.node.lineno, 'assumption', f'{source.node.name}: {text}', 'note')
-          for text in plan.assumptions]
+    return [
+      Finding(
+        source.module.relative,
+        source.node.lineno,
+        'stays-linen',
+        f'{source.node.name} stays Linen: {"; ".join(plan.reasons)}',
+      )
+    ]
+  return [
+    Finding(source.module.relative, source.node.lineno, 'assumption', f'{source.node.name}: {text}', 'note')
+    for text in plan.assumptions
+  ]

@@ -1,4 +1,5 @@
 """Uses of Linen's module interface on modules: what is rewritten, and what keeps a class Linen."""
+
 from __future__ import annotations
 
 import ast
@@ -12,9 +13,28 @@ from .plan import ClassPlan, Member
 from .text import Edits
 
 # Attributes every Linen module has and no NNX module has.
-_LINEN_ONLY = frozenset({
-    'variables', 'scope', 'parent', 'path', 'apply', 'init', 'bind', 'unbind', 'clone', 'copy', 'get_variable', 'put_variable',
-    'has_rng', 'init_with_output', 'lazy_init', 'tabulate', 'perturb', 'get_parameter'})
+_LINEN_ONLY = frozenset(
+  {
+    'variables',
+    'scope',
+    'parent',
+    'path',
+    'apply',
+    'init',
+    'bind',
+    'unbind',
+    'clone',
+    'copy',
+    'get_variable',
+    'put_variable',
+    'has_rng',
+    'init_with_output',
+    'lazy_init',
+    'tabulate',
+    'perturb',
+    'get_parameter',
+  }
+)
 # Methods of layers, besides the call, that NNX has under the same name with the same arguments.
 _LAYER_METHODS = frozenset({'__call__', 'attend'})
 
@@ -27,7 +47,11 @@ def rewrite_variables(plan: ClassPlan, method: ast.FunctionDef, edits: Edits) ->
   """
   settled: set[int] = set()
   for node in ast.walk(method):
-    if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Subscript) and _is_variables(node.value.value)):
+    if not (
+      isinstance(node, ast.Subscript)
+      and isinstance(node.value, ast.Subscript)
+      and _is_variables(node.value.value)
+    ):
       continue
     collection, name = node.value.slice, node.slice
     member = _member(plan, collection, name)
@@ -39,18 +63,34 @@ def rewrite_variables(plan: ClassPlan, method: ast.FunctionDef, edits: Edits) ->
 
 
 def _is_variables(node: ast.expr) -> bool:
-  return isinstance(node, ast.Attribute) and node.attr == 'variables' and isinstance(node.value, ast.Name) and node.value.id == 'self'
+  return (
+    isinstance(node, ast.Attribute)
+    and node.attr == 'variables'
+    and isinstance(node.value, ast.Name)
+    and node.value.id == 'self'
+  )
 
 
 def _member(plan: ClassPlan, collection: ast.expr, name: ast.expr) -> Member | None:
   if not isinstance(collection, ast.Constant) or not isinstance(name, ast.Constant):
     return None
-  return next((member for member in plan.members if member.creation.kind in ('param', 'variable')
-               and member.creation.target == collection.value and member.creation.arguments.get('name') == name.value
-               and not member.listed and member.key is None), None)
+  return next(
+    (
+      member
+      for member in plan.members
+      if member.creation.kind in ('param', 'variable')
+      and member.creation.target == collection.value
+      and member.creation.arguments.get('name') == name.value
+      and not member.listed
+      and member.key is None
+    ),
+    None,
+  )
 
 
-def refuse_linen_only(plan: ClassPlan, method: ast.FunctionDef, values: dict[int, list[Any]], settled: set[int]) -> None:
+def refuse_linen_only(
+  plan: ClassPlan, method: ast.FunctionDef, values: dict[int, list[Any]], settled: set[int]
+) -> None:
   """Raises Refused if the method uses an attribute of modules that only Linen has."""
   for node in ast.walk(method):
     if not isinstance(node, ast.Attribute) or id(node) in settled or not _is_module(node.value, values):
@@ -69,8 +109,11 @@ def refuse_layer_methods(member: Member) -> None:
 
 def _own(node: ast.Attribute, values: dict[int, list[Any]], plan: ClassPlan) -> bool:
   """Tells whether the class of the module defines the attribute itself."""
-  return all(instance.source is not None and (node.attr in instance.source.methods or node.attr in instance.source.fields)
-             for instance in _instances(values.get(id(node.value), [None])[-1]))
+  return all(
+    instance.source is not None
+    and (node.attr in instance.source.methods or node.attr in instance.source.fields)
+    for instance in _instances(values.get(id(node.value), [None])[-1])
+  )
 
 
 def _is_module(node: ast.expr, values: dict[int, list[Any]]) -> bool:

@@ -1,4 +1,5 @@
 """Puts the new classes into their files: other Linen names, collections, imports."""
+
 from __future__ import annotations
 
 import ast
@@ -27,7 +28,9 @@ class ModuleWriter:
   faces: helper files whose `as_linen` this file needs, and how it imports them.
   """
 
-  def __init__(self, project: Any, module: Any, plans: list[ClassPlan], helper_module: str, references: Everything) -> None:
+  def __init__(
+    self, project: Any, module: Any, plans: list[ClassPlan], helper_module: str, references: Everything
+  ) -> None:
     self.project = project
     self.module = module
     self.plans = plans
@@ -61,7 +64,12 @@ class ModuleWriter:
     gone = {id(child) for plan in native for child in ast.walk(plan.source.node)}
     skip: set[int] = set()
     for node in ast.walk(self.module.tree):
-      if id(node) in skip or id(node) in stay or id(node) in gone or not isinstance(node, (ast.Name, ast.Attribute)):
+      if (
+        id(node) in skip
+        or id(node) in stay
+        or id(node) in gone
+        or not isinstance(node, (ast.Name, ast.Attribute))
+      ):
         continue
       name = self.names.qualified(node)
       if name is None:
@@ -72,7 +80,9 @@ class ModuleWriter:
       if name == 'flax.linen.Module' and (self.faces or any(plan.native is False for plan in self.plans)):
         continue
       if layer_for(name) is not None and not self._for_native(node):
-        text = f'{ast.unparse(node)} outside of a class stays Linen; write it in NNX with the code that uses it'
+        text = (
+          f'{ast.unparse(node)} outside of a class stays Linen; write it in NNX with the code that uses it'
+        )
         self.findings.append(Finding(self.module.relative, node.lineno, 'stays-linen', text))
         continue
       new = self.names.rename(node)
@@ -86,7 +96,9 @@ class ModuleWriter:
     around = own.around(node)
     reference = Reference(node, self.plans[0], around)
     names = [f'{self.module.name}:{name}' for name in module_table(reference)]
-    return given_to(own, reference) is not None or any(other.reads(name, True) for name in names for other in self.references.values())
+    return given_to(own, reference) is not None or any(
+      other.reads(name, True) for name in names for other in self.references.values()
+    )
 
   def _call_sites(self, edits: Edits) -> None:
     """Classes that are NNX now, where other code uses them as Linen."""
@@ -98,9 +110,15 @@ class ModuleWriter:
   def _collections(self, edits: Edits, native: list[ClassPlan]) -> None:
     wanted = {name: collection for plan in native for name, collection in plan.collections.items()}
     defined = set(self.module.class_names.values()) if hasattr(self.module, 'class_names') else set()
-    first = min((self.source.leading_comments(plan.source.node, 0) for plan in native if not plan.source.in_function), default=0)
-    text = ''.join(f"class {name}(nnx.Variable):\n  \"\"\"Variables of the collection '{collection}'.\"\"\"\n\n\n"
-                   for name, collection in sorted(wanted.items()) if name not in defined)
+    first = min(
+      (self.source.leading_comments(plan.source.node, 0) for plan in native if not plan.source.in_function),
+      default=0,
+    )
+    text = ''.join(
+      f'class {name}(nnx.Variable):\n  """Variables of the collection \'{collection}\'."""\n\n\n'
+      for name, collection in sorted(wanted.items())
+      if name not in defined
+    )
     if text:
       edits.replace_range(first, first, text)
 
@@ -113,7 +131,7 @@ class ModuleWriter:
       requests |= {ImportRequest(self.helper_module, name) for name in self.helpers}
     requests |= {ImportRequest(place, AS_LINEN.name) for place in list(self.faces.values())[:1]}
     requests = {request for request in requests if _used(text, request.local)}
-    aliases = {local for local in linen_aliases(self.project, self.module)}
+    aliases = set(linen_aliases(self.project, self.module))
     others = {alias for alias in ('Sequence',) if False}
     # A helper may have the name of the Linen function it stands for; then the text uses the helper.
     remove = unused(text, aliases | others) | (aliases & set(self.helpers))
@@ -149,6 +167,8 @@ def linen_aliases(project: Any, module: Any) -> set[str]:
       for alias in node.names:
         local = (alias.asname or alias.name).split('.')[0]
         found = project.resolve(module, local)
-        if found is not None and (found.startswith('flax.linen') or (found == 'flax' and 'linen' in alias.name)):
+        if found is not None and (
+          found.startswith('flax.linen') or (found == 'flax' and 'linen' in alias.name)
+        ):
           names.add(local)
   return names

@@ -1,4 +1,5 @@
 """Which names a piece of syntax binds and reads."""
+
 from __future__ import annotations
 
 import ast
@@ -14,7 +15,9 @@ def targets(node: ast.AST) -> set[str]:
   elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
     found.add(node.name)
   elif isinstance(node, ast.With):
-    found |= {name for item in node.items if item.optional_vars is not None for name in stored(item.optional_vars)}
+    found |= {
+      name for item in node.items if item.optional_vars is not None for name in stored(item.optional_vars)
+    }
   elif isinstance(node, (ast.Import, ast.ImportFrom)):
     found |= {(alias.asname or alias.name).split('.')[0] for alias in node.names}
   return found
@@ -22,8 +25,11 @@ def targets(node: ast.AST) -> set[str]:
 
 def stored(target: ast.AST) -> set[str]:
   """Returns the plain names in an assignment target."""
-  return {node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del))} | (
-      {target.id} if isinstance(target, ast.Name) else set())
+  return {
+    node.id
+    for node in ast.walk(target)
+    if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del))
+  } | ({target.id} if isinstance(target, ast.Name) else set())
 
 
 def function_locals(function: ast.FunctionDef) -> set[str]:

@@ -1,4 +1,5 @@
 """Names of NNX attributes for what Linen names automatically or by `name=`."""
+
 from __future__ import annotations
 
 import ast
@@ -6,8 +7,20 @@ import keyword
 import re
 from typing import Any
 
-RESERVED = frozenset({
-    'train', 'eval', 'sow', 'perturb', 'iter_modules', 'iter_children', 'set_attributes', 'rngs', 'init', 'apply'})
+RESERVED = frozenset(
+  {
+    'train',
+    'eval',
+    'sow',
+    'perturb',
+    'iter_modules',
+    'iter_children',
+    'set_attributes',
+    'rngs',
+    'init',
+    'apply',
+  }
+)
 
 
 def snake(name: str) -> str:
@@ -22,9 +35,18 @@ def from_template(node: ast.expr | None) -> str | None:
   if isinstance(node, ast.JoinedStr):
     text = ''.join(str(part.value) if isinstance(part, ast.Constant) else ' ' for part in node.values)
   elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mod)):
-    parts = [str(item.value) for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    parts = [
+      str(item.value)
+      for item in ast.walk(node)
+      if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    ]
     text = re.sub(r'%\w', ' ', ' '.join(parts))
-  elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == 'format' and isinstance(node.func.value, ast.Constant):
+  elif (
+    isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Attribute)
+    and node.func.attr == 'format'
+    and isinstance(node.func.value, ast.Constant)
+  ):
     text = re.sub(r'\{[^}]*\}', ' ', str(node.func.value.value))
   else:
     return None
@@ -41,7 +63,12 @@ def template(node: ast.expr | None) -> str | None:
   if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
     left, right = _part(node.left), _part(node.right)
     return left + right
-  if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == 'format' and isinstance(node.func.value, ast.Constant):
+  if (
+    isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Attribute)
+    and node.func.attr == 'format'
+    and isinstance(node.func.value, ast.Constant)
+  ):
     return re.sub(r'\{[^}]*\}', '{}', str(node.func.value.value))
   return None
 
@@ -106,7 +133,10 @@ def linen_automatic(stems: list[str], listed: list[bool], namer: Namer) -> list[
 def explicit_name(creation: Any) -> str | None:
   """Returns the constant `name=` of a creation, or the name given to self.param and self.variable."""
   name = creation.arguments.get('name') if creation.kind in ('param', 'variable') else creation.name
-  in_loop = any(isinstance(node, (ast.For, ast.While, ast.ListComp, ast.DictComp, ast.GeneratorExp)) for node, _ in creation.path)
+  in_loop = any(
+    isinstance(node, (ast.For, ast.While, ast.ListComp, ast.DictComp, ast.GeneratorExp))
+    for node, _ in creation.path
+  )
   if in_loop and creation.name_node is not None and not isinstance(creation.name_node, ast.Constant):
     return None  # `str(i)` is another name in every pass
   return name if isinstance(name, str) else None

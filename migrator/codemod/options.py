@@ -1,4 +1,5 @@
 """Options and results of a migration."""
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,4 +1,5 @@
 """The plan of one class: pure data that the writer turns into text and the manifest into a map."""
+
 from __future__ import annotations
 
 import ast
@@ -85,8 +86,13 @@ class ClassPlan:
     return self.outcome in ('native', 'helper')
 
 
-BUILT_IN_COLLECTIONS = {'params': 'nnx.Param', 'batch_stats': 'nnx.BatchStat', 'cache': 'nnx.Cache', 'intermediates': 'nnx.Intermediate',
-                        'perturbations': 'nnx.Perturbation'}
+BUILT_IN_COLLECTIONS = {
+  'params': 'nnx.Param',
+  'batch_stats': 'nnx.BatchStat',
+  'cache': 'nnx.Cache',
+  'intermediates': 'nnx.Intermediate',
+  'perturbations': 'nnx.Perturbation',
+}
 
 
 def variable_class(plan: ClassPlan, collection: str) -> str:

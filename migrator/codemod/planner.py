@@ -1,4 +1,5 @@
 """Decides what becomes of one class: eligibility, members, names."""
+
 from __future__ import annotations
 
 import ast
@@ -11,7 +12,16 @@ from rewrites.registry import layer_for, manual_reason
 from .bridge.linen_member import check as check_bridged
 from .layer_call import Refused
 from .loops import key_of, loops_of, resolved_name
-from .naming import Namer, automatic, explicit_name, from_template, identifier, linen_automatic, snake, template
+from .naming import (
+  Namer,
+  automatic,
+  explicit_name,
+  from_template,
+  identifier,
+  linen_automatic,
+  snake,
+  template,
+)
 from .plan import ClassPlan, Member
 from .text import SourceText
 
@@ -56,8 +66,14 @@ def _bases(source: Any, plans: Mapping[str, ClassPlan]) -> list[str]:
 def _decorators(method: Any) -> list[str]:
   reasons = []
   for name, node in zip(method.decorators, method.node.decorator_list):
-    if name is not None and name.startswith('flax.linen.') and name not in ('flax.linen.compact', 'flax.linen.nowrap'):
-      reasons.append(f'{method.name} is decorated with {name.replace("flax.linen", "nn")} (line {node.lineno})')
+    if (
+      name is not None
+      and name.startswith('flax.linen.')
+      and name not in ('flax.linen.compact', 'flax.linen.nowrap')
+    ):
+      reasons.append(
+        f'{method.name} is decorated with {name.replace("flax.linen", "nn")} (line {node.lineno})'
+      )
     elif name is None and isinstance(node, ast.Call):
       inner = ast.unparse(node.func)
       if inner.startswith(('nn.', 'linen.')) or 'partial' in inner:
@@ -98,8 +114,14 @@ def _twice(old: Any, new: Any, plan: ClassPlan) -> bool:
   """Two ways to one creation are harmless if they start in different public methods."""
   if not old.chain or not new.chain or old.chain == new.chain:
     return False
-  starts = [{name for name, method in plan.source.methods.items() if any(child is way.chain[0] for child in ast.walk(method.node))}
-            for way in (old, new)]
+  starts = [
+    {
+      name
+      for name, method in plan.source.methods.items()
+      if any(child is way.chain[0] for child in ast.walk(method.node))
+    }
+    for way in (old, new)
+  ]
   return not starts[0] or starts[0] == starts[1]
 
 
@@ -128,20 +150,32 @@ def _lazy(plan: ClassPlan, members: list[Member]) -> None:
   for asked in plan.analysis.record.order:
     if asked.kind != 'has':
       continue
-    found = [member for member in members if member.creation.kind == 'variable' and member.creation.target == asked.target
-             and member.creation.arguments.get('name') == asked.arguments['name']]
+    found = [
+      member
+      for member in members
+      if member.creation.kind == 'variable'
+      and member.creation.target == asked.target
+      and member.creation.arguments.get('name') == asked.arguments['name']
+    ]
     if not found:
       raise Refused(f'self.has_variable asks for a variable the class does not make (line {asked.line})')
     # What is made beside it is made at the same moment.
     for member in members:
-      if member.creation.kind == 'variable' and member.creation.target == asked.target and any(
-          member.creation.inside is other.creation.inside for other in found):
+      if (
+        member.creation.kind == 'variable'
+        and member.creation.target == asked.target
+        and any(member.creation.inside is other.creation.inside for other in found)
+      ):
         member.lazy = True
 
 
 def _parents(plan: ClassPlan) -> dict[int, ast.AST]:
-  return {id(child): parent for method in plan.source.own_methods.values() for parent in ast.walk(method.node)
-          for child in ast.iter_child_nodes(parent)}
+  return {
+    id(child): parent
+    for method in plan.source.own_methods.values()
+    for parent in ast.walk(method.node)
+    for child in ast.iter_child_nodes(parent)
+  }
 
 
 def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> Member:
@@ -186,7 +220,11 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents:
       member.inside = members[id(parent)]
       member.slot = _slot(parent, node, members[id(parent)])
       return
-    if isinstance(parent, _CONTAINERS) and not called and (not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents)):
+    if (
+      isinstance(parent, _CONTAINERS)
+      and not called
+      and (not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents))
+    ):
       member.container = parent
     if isinstance(parent, ast.Call) and node is parent.func or isinstance(parent, (ast.BinOp, ast.Attribute)):
       member.container, called = None, True
@@ -208,22 +246,39 @@ def _stored_plainly(member: Member, parents: dict[int, ast.AST]) -> None:
   containers = 0
   while not isinstance(node, ast.stmt):
     parent = parents[id(node)]
-    containers += isinstance(parent, _CONTAINERS) and (not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents))
+    containers += isinstance(parent, _CONTAINERS) and (
+      not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents)
+    )
     plain = isinstance(parent, (ast.stmt, ast.IfExp, ast.Tuple, *_CONTAINERS)) or _is_conversion(parent)
-    added = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr in ('append', 'insert')
+    added = (
+      isinstance(parent, ast.Call)
+      and isinstance(parent.func, ast.Attribute)
+      and parent.func.attr in ('append', 'insert')
+    )
     if not (plain or added and not containers) or containers > 1 or isinstance(parent, ast.AugAssign):
-      raise Refused(f'{_short(member.creation)} is put into a nested list or an expression in setup (line {member.creation.line})')
+      raise Refused(
+        f'{_short(member.creation)} is put into a nested list or an expression in setup (line {member.creation.line})'
+      )
     node = parent
 
 
 def _is_conversion(node: ast.AST) -> bool:
-  return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ('tuple', 'list') and len(node.args) == 1
+  return (
+    isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Name)
+    and node.func.id in ('tuple', 'list')
+    and len(node.args) == 1
+  )
 
 
 def _kept_tuple(node: ast.Tuple, parents: dict[int, ast.AST]) -> bool:
   """Tells whether a tuple is stored as an attribute: `self.pair = (a, b)`, not `self.a, self.b = a, b`."""
   statement = parents.get(id(node))
-  return isinstance(statement, ast.Assign) and statement.value is node and isinstance(statement.targets[0], ast.Attribute)
+  return (
+    isinstance(statement, ast.Assign)
+    and statement.value is node
+    and isinstance(statement.targets[0], ast.Attribute)
+  )
 
 
 def _key_texts(plan: ClassPlan, member: Member) -> tuple[str, str]:
@@ -258,7 +313,11 @@ def _slot(parent: ast.Call, node: ast.AST, owner: Member) -> tuple[str, ...]:
 
 
 def _name(plan: ClassPlan, parents: dict[int, ast.AST], linen_names: bool) -> None:
-  taken = set(plan.source.fields) | set(plan.source.methods) | {name for base in plan.source.mro for name in base.constants}
+  taken = (
+    set(plan.source.fields)
+    | set(plan.source.methods)
+    | {name for base in plan.source.mro for name in base.constants}
+  )
   for base in plan.source.mro[1:]:
     taken |= _attributes_of(base)
   namer = Namer(taken - set(plan.call_fields))
@@ -272,24 +331,39 @@ def _name(plan: ClassPlan, parents: dict[int, ast.AST], linen_names: bool) -> No
     if not member.attribute:
       wanted = _wanted(member)
       if wanted is not None:
-        same = next((other for other in outer if other.attribute == wanted and _exclusive(member, other)), None)
+        same = next(
+          (other for other in outer if other.attribute == wanted and _exclusive(member, other)), None
+        )
         member.attribute = wanted if same is not None else namer.claim(wanted)
   rest = [member for member in outer if not member.attribute]
   stems = [_stem(member, linen_names) for member in rest]
-  names = linen_automatic(stems, [member.listed for member in rest], namer) if linen_names else automatic(stems, namer)
+  names = (
+    linen_automatic(stems, [member.listed for member in rest], namer)
+    if linen_names
+    else automatic(stems, namer)
+  )
   for member, name in zip(rest, names):
     member.attribute = name
 
 
 def _attributes_of(base: Any) -> set[str]:
-  return {node.attr for method in base.own_methods.values() for node in ast.walk(method.node)
-          if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'self' and isinstance(node.ctx, ast.Store)}
+  return {
+    node.attr
+    for method in base.own_methods.values()
+    for node in ast.walk(method.node)
+    if isinstance(node, ast.Attribute)
+    and isinstance(node.value, ast.Name)
+    and node.value.id == 'self'
+    and isinstance(node.ctx, ast.Store)
+  }
 
 
 def _exclusive(member: Member, other: Member) -> bool:
   """Two creations in different branches of one `if` may share a name."""
   mine = {id(node): branch for node, branch in member.creation.path if isinstance(node, ast.If)}
-  return any(mine.get(id(node), branch) != branch for node, branch in other.creation.path if isinstance(node, ast.If))
+  return any(
+    mine.get(id(node), branch) != branch for node, branch in other.creation.path if isinstance(node, ast.If)
+  )
 
 
 def _wanted(member: Member) -> str | None:
@@ -361,8 +435,13 @@ def _call_field(plan: ClassPlan, name: str, call: Any) -> None:
   for method in plan.source.methods.values():
     if method.name in ('__call__', 'setup'):
       continue
-    if any(isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.value, ast.Name) and node.value.id == 'self'
-           for node in ast.walk(method.node)):
+    if any(
+      isinstance(node, ast.Attribute)
+      and node.attr == name
+      and isinstance(node.value, ast.Name)
+      and node.value.id == 'self'
+      for node in ast.walk(method.node)
+    ):
       raise Refused(f'the field {name} is only known at the call, and {method.name} reads it')
   if call.owner is not plan.source:
     raise Refused(f'the field {name} is only known at the call, and __call__ is inherited')
@@ -374,7 +453,11 @@ def _call_field(plan: ClassPlan, name: str, call: Any) -> None:
     return
   field = plan.source.fields[name]
   annotation = f': {ast.unparse(field.annotation)}' if field.annotation is not None else ''
-  default = '' if field.default is None else (f' = {ast.unparse(field.default)}' if annotation else f'={ast.unparse(field.default)}')
+  default = (
+    ''
+    if field.default is None
+    else (f' = {ast.unparse(field.default)}' if annotation else f'={ast.unparse(field.default)}')
+  )
   plan.call_fields[name] = f'{name}{annotation}{default}'
 
 
@@ -383,7 +466,12 @@ def _merged(plan: ClassPlan, call: Any, name: str) -> bool:
   reads, merges = 0, 0
   for method in plan.source.methods.values():
     for node in ast.walk(method.node):
-      if isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.value, ast.Name) and node.value.id == 'self':
+      if (
+        isinstance(node, ast.Attribute)
+        and node.attr == name
+        and isinstance(node.value, ast.Name)
+        and node.value.id == 'self'
+      ):
         reads += 1
       if isinstance(node, ast.Call) and method.name == '__call__':
         called = plan.source.project.resolve_node(method.owner.module, node.func)

@@ -1,4 +1,5 @@
 """Writes a `setup` method as the body of a constructor."""
+
 from __future__ import annotations
 
 import ast
@@ -9,8 +10,7 @@ from migrator.shapes.joins import elements
 from migrator.shapes.values import Array, Instance, Repeated, VariableRef
 
 from .layer_call import Refused
-from .names_in import targets
-from .names_in import read
+from .names_in import read, targets
 from .sizes import NotStatic, SizeWriter
 from .static import StaticWriter
 from .text import Edits
@@ -31,8 +31,11 @@ class SetupWriter:
     self.edits = Edits(owner.source)
     self.followed: set[str] = set()
     self.dropped: set[int] = set()
-    self.params = {member.attribute for member in owner.plan.members
-                   if member.from_setup and member.creation.kind == 'param' and member.container is None}
+    self.params = {
+      member.attribute
+      for member in owner.plan.members
+      if member.from_setup and member.creation.kind == 'param' and member.container is None
+    }
 
   def lines(self) -> list[str]:
     """Returns the constructor lines that stand for `setup`.
@@ -50,12 +53,17 @@ class SetupWriter:
     start = self.source.leading_comments(body[0], self.source.line_end(self.source.own_start(self.method)))
     text = self.edits.apply(start, self.source.line_end(self.source.end(body[-1]) - 1)).rstrip('\n')
     old = self.source.indent(body[0])
-    rows = [row[len(old):] if row.startswith(old) else row for row in text.split('\n')]
-    return [row for row in '\n'.join(rows).split('\n')]
+    rows = [row[len(old) :] if row.startswith(old) else row for row in text.split('\n')]
+    return list('\n'.join(rows).split('\n'))
 
   def _without_docstring(self) -> list[ast.stmt]:
     body = self.method.body
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+    if (
+      body
+      and isinstance(body[0], ast.Expr)
+      and isinstance(body[0].value, ast.Constant)
+      and isinstance(body[0].value.value, str)
+    ):
       body = body[1:]
     return [] if all(isinstance(item, ast.Pass) for item in body) else body
 
@@ -101,12 +109,15 @@ class SetupWriter:
     self.writer.rebound |= bound
 
   def _carried(self, node: ast.For) -> None:
-    used = [item for item in self.sizes.carried.values()]
+    used = list(self.sizes.carried.values())
     used = [item for item in used if item.symbol not in self.followed]
     if used:
       self.followed |= {item.symbol for item in used}
       entries = [f'{item.name} = {self.sizes.text(item.entry)}' for item in used]
-      updates = [f'{item.name} = {self.sizes.text(item.update, {}, _loops_of(item.update, self.sizes, node))}' for item in used]
+      updates = [
+        f'{item.name} = {self.sizes.text(item.update, {}, _loops_of(item.update, self.sizes, node))}'
+        for item in used
+      ]
       indent, inner = self.source.indent(node), self.source.indent(node.body[0])
       start = self.source.line_start(self.source.own_start(node))
       self.edits.replace_range(start, start, ''.join(f'{indent}{line}\n' for line in entries))
@@ -150,9 +161,15 @@ class SetupWriter:
     target = node.targets[0]
     used = read(node.value) & (self.writer.locals - {self.writer.self_name})
     if len(node.targets) != 1 or not isinstance(target, ast.Attribute) or used:
-      raise Refused(f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state')
-    stored = [item for method in self.owner.plan.source.own_methods.values() for item in ast.walk(method.node)
-              if isinstance(item, ast.Attribute) and item.attr == target.attr and isinstance(item.ctx, ast.Store)]
+      raise Refused(
+        f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state'
+      )
+    stored = [
+      item
+      for method in self.owner.plan.source.own_methods.values()
+      for item in ast.walk(method.node)
+      if isinstance(item, ast.Attribute) and item.attr == target.attr and isinstance(item.ctx, ast.Store)
+    ]
     if len(stored) != 1:
       raise Refused(f'setup stores an array in self.{target.attr} in several places (line {node.lineno})')
     self.owner.properties[target.attr] = (self.owner.text_of(node.value), self._comments_above(node))
@@ -174,7 +191,9 @@ class SetupWriter:
     assert isinstance(comprehension, ast.ListComp)
     generator = comprehension.generators[0]
     if len(comprehension.generators) != 1 or generator.ifs:
-      raise Refused(f'the sizes of the list in line {node.lineno} follow each other in a way that is not understood')
+      raise Refused(
+        f'the sizes of the list in line {node.lineno} follow each other in a way that is not understood'
+      )
     self.followed |= {item.symbol for item in carried}
     target = self.source.node(node.targets[0])
     indent = self.source.indent(node)
@@ -182,8 +201,11 @@ class SetupWriter:
     element = self.writer.text(comprehension.elt)
     iterable = self.writer.text(generator.iter)
     lines = [f'{item.name} = {self.sizes.text(item.entry)}' for item in carried]
-    lines += [f'{target} = nnx.List()', f'for {self.source.node(generator.target)} in {iterable}:',
-              f'{unit}{target}.append({element})']
+    lines += [
+      f'{target} = nnx.List()',
+      f'for {self.source.node(generator.target)} in {iterable}:',
+      f'{unit}{target}.append({element})',
+    ]
     for item in carried:
       lines.append(f'{unit}{item.name} = {self.sizes.text(item.update, {}, (comprehension, item.loop))}')
     self.edits.replace(node, ('\n' + indent).join(lines))
@@ -224,6 +246,7 @@ class SetupWriter:
 
 def _loops_of(update: Any, sizes: SizeWriter, node: ast.For) -> tuple[ast.AST, ...]:
   import re
+
   loops = [node]
   for name in re.findall(r'[A-Za-z]\w*', str(update)):
     info = sizes.table.info(name)
@@ -243,9 +266,14 @@ def _container_kind(value: Any) -> str | None:
 
 def _as_list(node: ast.expr, text: str) -> str:
   """`tuple(x for x in y)` and `(x, y)` as the list that nnx.List is given."""
-  if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ('tuple', 'list') \
-      and len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp):
-    return f'[{text[len(node.func.id) + 1:-1]}]'
+  if (
+    isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Name)
+    and node.func.id in ('tuple', 'list')
+    and len(node.args) == 1
+    and isinstance(node.args[0], ast.GeneratorExp)
+  ):
+    return f'[{text[len(node.func.id) + 1 : -1]}]'
   if isinstance(node, ast.Tuple) and text.startswith('('):
     return f'[{text[1:-1].rstrip().rstrip(",")}]'
   return text
@@ -262,8 +290,14 @@ def _holds(value: Any) -> bool:
 
 
 def _is_super_setup(node: ast.expr) -> bool:
-  return (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ('setup', '__post_init__')
-          and isinstance(node.func.value, ast.Call) and isinstance(node.func.value.func, ast.Name) and node.func.value.func.id == 'super')
+  return (
+    isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Attribute)
+    and node.func.attr in ('setup', '__post_init__')
+    and isinstance(node.func.value, ast.Call)
+    and isinstance(node.func.value.func, ast.Name)
+    and node.func.value.func.id == 'super'
+  )
 
 
 __all__ = ['NotStatic', 'SetupWriter', 'textwrap']

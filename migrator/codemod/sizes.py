@@ -1,4 +1,5 @@
 """From symbolic sizes to source text that is valid in a constructor."""
+
 from __future__ import annotations
 
 import ast
@@ -56,8 +57,13 @@ class SizeWriter:
   field: writes a field expression such as 'self.config.width'.
   """
 
-  def __init__(self, table: SymbolTable, expression: Callable[[ast.expr], str], expression_text: Callable[[str], str],
-               field: Callable[[str], str]) -> None:
+  def __init__(
+    self,
+    table: SymbolTable,
+    expression: Callable[[ast.expr], str],
+    expression_text: Callable[[str], str],
+    field: Callable[[str], str],
+  ) -> None:
     self.table = table
     self.expression = expression
     self.expression_text = expression_text
@@ -145,14 +151,21 @@ class SizeWriter:
       return f'{_grouped(a)}**{_grouped(b)}'
     return f'{a} {op} {_factor(b) if op == "-" else b}'
 
-  def _trailing_product(self, node: ast.BinOp, names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str | None:
+  def _trailing_product(
+    self, node: ast.BinOp, names: dict[str, Any], loops: tuple[ast.AST, ...]
+  ) -> str | None:
     """A product of all axes from one on is `math.prod(x_shape[1:])`, of all axes `math.prod(x_shape)`: right for any rank."""
     factors = _factors(node)
     infos = {factor.id: self.table.info(factor.id) for factor in factors if isinstance(factor, ast.Name)}
     inputs = {name: info for name, info in infos.items() if info is not None and info.kind == 'input'}
     arguments = {(info.method, info.argument, info.rank) for info in inputs.values()}
     axes = sorted(info.axis for info in inputs.values())
-    if len(arguments) != 1 or len(axes) < 2 or len({id(factor) for factor in factors if isinstance(factor, ast.Name) and factor.id in inputs}) != len(axes):
+    if (
+      len(arguments) != 1
+      or len(axes) < 2
+      or len({id(factor) for factor in factors if isinstance(factor, ast.Name) and factor.id in inputs})
+      != len(axes)
+    ):
       return None
     method, argument, rank = next(iter(arguments))
     if axes != list(range(axes[0], rank)):
@@ -162,7 +175,12 @@ class SizeWriter:
     self.needed[first] = None
     self.imports.add(('math', None))
     rest = [factor for factor in factors if not (isinstance(factor, ast.Name) and factor.id in inputs)]
-    return ' * '.join([*(_factor(self._write(factor, names, loops)) for factor in rest), f'math.prod({placeholder_part(first, part)})'])
+    return ' * '.join(
+      [
+        *(_factor(self._write(factor, names, loops)) for factor in rest),
+        f'math.prod({placeholder_part(first, part)})',
+      ]
+    )
 
   def _call(self, name: str, args: list[ast.expr], names: dict[str, Any], loops: tuple[ast.AST, ...]) -> str:
     written = [self._write(arg, names, loops) for arg in args]
@@ -183,7 +201,12 @@ class SizeWriter:
     if info.kind == 'field':
       return self._aliased(self.field(info.source))
     if info.kind == 'input':
-      axis = InputAxis(info.method, info.argument, info.axis - info.rank if info.axis == info.rank - 1 else info.axis, info.rank)
+      axis = InputAxis(
+        info.method,
+        info.argument,
+        info.axis - info.rank if info.axis == info.rank - 1 else info.axis,
+        info.rank,
+      )
       self.needed[axis] = None
       return placeholder(axis)
     if info.kind == 'local':
@@ -199,14 +222,22 @@ class SizeWriter:
     root, dot, rest = text.partition('.')
     return f'{self.aliases[root]}.{rest}' if dot and root in self.aliases else text
 
-  def _local(self, name: str, source: str, names: dict[str, Any], loops: tuple[ast.AST, ...], loop: ast.AST | None) -> str:
+  def _local(
+    self, name: str, source: str, names: dict[str, Any], loops: tuple[ast.AST, ...], loop: ast.AST | None
+  ) -> str:
     if loop is not None and loop not in loops:
       return self._in_step(source, loop, loops)
     if not source.isidentifier():
       source = next((variable for variable, value in names.items() if str(value) == name), source)
     if source.isidentifier():
       value = names.get(source)
-      if value is None and loop is None or value is not None and str(value) != name and getattr(value, 'source', '') != source:
+      if (
+        value is None
+        and loop is None
+        or value is not None
+        and str(value) != name
+        and getattr(value, 'source', '') != source
+      ):
         raise NotStatic(f'the variable {source} does not hold the size where it is needed')
       self.locals[source] = None
       return source
@@ -219,7 +250,11 @@ class SizeWriter:
       found = _clause(other)
       if clause is None or found is None or ast.unparse(clause.iter) != ast.unparse(found.iter):
         continue
-      if isinstance(clause.target, ast.Name) and isinstance(found.target, ast.Name) and clause.target.id == source:
+      if (
+        isinstance(clause.target, ast.Name)
+        and isinstance(found.target, ast.Name)
+        and clause.target.id == source
+      ):
         if found.target.id != '_':
           return found.target.id
         self.renamed[id(found.target)] = source
@@ -267,7 +302,11 @@ def absorbed(node: ast.expr) -> ast.expr:
     step = divisor.value if isinstance(divisor, ast.Constant) and isinstance(divisor.value, int) else None
     total = constant + number * step if step is not None else 0
     if step is not None and constant < 0 and abs(total) <= -constant:
-      inner = rest if total == 0 else ast.BinOp(rest, ast.Add() if total > 0 else ast.Sub(), ast.Constant(abs(total)))
+      inner = (
+        rest
+        if total == 0
+        else ast.BinOp(rest, ast.Add() if total > 0 else ast.Sub(), ast.Constant(abs(total)))
+      )
       return ast.Call(quotient.func, [absorbed(inner), divisor], [])
   for field, value in ast.iter_fields(node):
     if isinstance(value, ast.expr):
@@ -279,7 +318,9 @@ def absorbed(node: ast.expr) -> ast.expr:
 
 def _constant_part(node: ast.expr) -> tuple[ast.expr, int]:
   """Splits `x + 2` into x and 2; other expressions have the number 0."""
-  if isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and isinstance(node.right.value, int):
+  if (
+    isinstance(node, ast.BinOp) and isinstance(node.right, ast.Constant) and isinstance(node.right.value, int)
+  ):
     if isinstance(node.op, (ast.Add, ast.Sub)):
       return node.left, node.right.value if isinstance(node.op, ast.Add) else -node.right.value
   return node, 0

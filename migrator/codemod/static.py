@@ -1,4 +1,5 @@
 """Writes expressions of a method so that they are valid in the constructor."""
+
 from __future__ import annotations
 
 import ast
@@ -20,8 +21,15 @@ class StaticWriter:
   rename: replacement text for a node that names a Linen thing, or None.
   """
 
-  def __init__(self, source: SourceText, values: dict[int, list[Value]], method: ast.FunctionDef, fields: set[str],
-               rename: Callable[[ast.expr], str | None], created: Callable[[ast.AST], str | None]) -> None:
+  def __init__(
+    self,
+    source: SourceText,
+    values: dict[int, list[Value]],
+    method: ast.FunctionDef,
+    fields: set[str],
+    rename: Callable[[ast.expr], str | None],
+    created: Callable[[ast.AST], str | None],
+  ) -> None:
     self.source = source
     self.values = values
     self.method = method
@@ -50,7 +58,9 @@ class StaticWriter:
       self.indent = outer
     text = relative(edits.node(node), self.source.indent(node))
     # A size stands alone here: it needs no parentheses around it.
-    return _bare(text) if oracle.is_dim(self.value(node)) and not self.source.node(node).startswith('(') else text
+    return (
+      _bare(text) if oracle.is_dim(self.value(node)) and not self.source.node(node).startswith('(') else text
+    )
 
   def expression(self, text: str) -> str:
     """As `text`, for an expression given as source text whose values were not recorded."""
@@ -96,7 +106,9 @@ class StaticWriter:
     if given is not None:
       edits.replace(node, given)
       return True
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self.self_name:
+    if (
+      isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self.self_name
+    ):
       return self._own_attribute(node, edits)
     if isinstance(node, ast.Name) and node.id in self.locals and node.id not in hidden:
       return self._local(node, edits)
@@ -108,8 +120,14 @@ class StaticWriter:
 
   def _given(self, node: ast.expr) -> str | None:
     """`condition is not None`, where the constructor is told the size of `condition` or None."""
-    if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Is, ast.IsNot))
-            and isinstance(node.left, ast.Name) and isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value is None):
+    if not (
+      isinstance(node, ast.Compare)
+      and len(node.ops) == 1
+      and isinstance(node.ops[0], (ast.Is, ast.IsNot))
+      and isinstance(node.left, ast.Name)
+      and isinstance(node.comparators[0], ast.Constant)
+      and node.comparators[0].value is None
+    ):
       return None
     arguments = {argument.arg for argument in _arguments(self.method)}
     stores = any(node.left.id in targets(child) for child in ast.walk(self.method))
@@ -145,6 +163,7 @@ class StaticWriter:
 
   def _may_hold_late(self, value: Value) -> bool:
     from migrator.shapes.values import Partial
+
     return isinstance(value, Partial)
 
   def _measured_local(self, name: str) -> bool:
@@ -153,17 +172,26 @@ class StaticWriter:
     for node in ast.walk(self.method):
       if isinstance(node, ast.Assign):
         for target in node.targets:
-          if isinstance(target, (ast.Tuple, ast.List)) and any(isinstance(item, ast.Name) and item.id == name for item in target.elts):
+          if isinstance(target, (ast.Tuple, ast.List)) and any(
+            isinstance(item, ast.Name) and item.id == name for item in target.elts
+          ):
             found = self._mentions_arrays(node.value, set())
           elif isinstance(target, ast.Name) and target.id == name:
             return False
-      elif isinstance(node, (ast.For, ast.AugAssign, ast.NamedExpr)) and name in {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}:
+      elif isinstance(node, (ast.For, ast.AugAssign, ast.NamedExpr)) and name in {
+        n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)
+      }:
         return False
     return found
 
   def _mentions_arrays(self, node: ast.AST, hidden: set[str]) -> bool:
     for child in ast.walk(node):
-      if isinstance(child, ast.Name) and child.id in self.locals and child.id not in hidden and contains(self.value(child), Array):
+      if (
+        isinstance(child, ast.Name)
+        and child.id in self.locals
+        and child.id not in hidden
+        and contains(self.value(child), Array)
+      ):
         return True
       if isinstance(child, ast.Attribute) and isinstance(self.value(child), Array):
         return True
@@ -188,7 +216,12 @@ class StaticWriter:
     """Tells whether a size is a symbol for this very expression: then the expression is written, part by part."""
     assert self.sizes is not None
     info = self.sizes.table.info(str(dim)) if oracle.is_symbolic(dim) else None
-    return info is not None and info.kind == 'local' and not info.source.isidentifier() and info.source == ast.unparse(node)
+    return (
+      info is not None
+      and info.kind == 'local'
+      and not info.source.isidentifier()
+      and info.source == ast.unparse(node)
+    )
 
   def _size(self, dim: Any) -> str:
     assert self.sizes is not None
@@ -197,7 +230,12 @@ class StaticWriter:
 
   def _shape_comparison(self, node: ast.Compare, edits: Edits) -> bool:
     left, right = self.value(node.left), self.value(node.comparators[0])
-    if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)) or not isinstance(left, tuple) or not isinstance(right, tuple):
+    if (
+      len(node.ops) != 1
+      or not isinstance(node.ops[0], (ast.Eq, ast.NotEq))
+      or not isinstance(left, tuple)
+      or not isinstance(right, tuple)
+    ):
       return False
     assert self.sizes is not None
     text = different_shapes(left, right, self.sizes)
@@ -215,7 +253,7 @@ def relative(text: str, indent: str) -> str:
   if '\n' not in text or not indent:
     return text
   rows = text.split('\n')
-  return '\n'.join([rows[0], *(row[len(indent):] if row.startswith(indent) else row for row in rows[1:])])
+  return '\n'.join([rows[0], *(row[len(indent) :] if row.startswith(indent) else row for row in rows[1:])])
 
 
 def different_shapes(left: tuple[Any, ...], right: tuple[Any, ...], sizes: SizeWriter) -> str:
@@ -244,13 +282,22 @@ def different_shapes(left: tuple[Any, ...], right: tuple[Any, ...], sizes: SizeW
 def _unit_fields(a: Any, b: Any, sizes: SizeWriter) -> list[str]:
   """Returns the field expressions that make two sizes equal when they are 1 and different when they are 2."""
   import re
+
   names_a, names_b = set(re.findall(r'[A-Za-z]\w*', str(a))), set(re.findall(r'[A-Za-z]\w*', str(b)))
-  extra = [name for name in sorted(names_a ^ names_b) if (info := sizes.table.info(name)) is not None and info.kind == 'field']
+  extra = [
+    name
+    for name in sorted(names_a ^ names_b)
+    if (info := sizes.table.info(name)) is not None and info.kind == 'field'
+  ]
   if not extra:
     return []
-  ones, twos = {name: 1 for name in extra}, {name: 2 for name in extra}
-  same = all(oracle.evaluate_with(a, ones, attempt) == oracle.evaluate_with(b, ones, attempt) for attempt in range(2))
-  differ = all(oracle.evaluate_with(a, twos, attempt) != oracle.evaluate_with(b, twos, attempt) for attempt in range(2))
+  ones, twos = dict.fromkeys(extra, 1), dict.fromkeys(extra, 2)
+  same = all(
+    oracle.evaluate_with(a, ones, attempt) == oracle.evaluate_with(b, ones, attempt) for attempt in range(2)
+  )
+  differ = all(
+    oracle.evaluate_with(a, twos, attempt) != oracle.evaluate_with(b, twos, attempt) for attempt in range(2)
+  )
   return [sizes.table.info(name).source for name in extra] if same and differ else []  # type: ignore[union-attr]
 
 

@@ -1,4 +1,5 @@
 """Source text addressed by syntax tree nodes: segments, replacements inside segments, statement blocks."""
+
 from __future__ import annotations
 
 import ast
@@ -50,7 +51,7 @@ class SourceText:
   def indent(self, node: ast.AST) -> str:
     start = self.line_start(self.own_start(node))
     line = self.slice(start, self.own_start(node))
-    return line[:len(line) - len(line.lstrip())]
+    return line[: len(line) - len(line.lstrip())]
 
   def leading_comments(self, statement: ast.stmt, floor: int) -> int:
     """Returns the offset where the comment lines directly above a statement begin, not before `floor`."""
@@ -102,7 +103,9 @@ def _outer_first(item: tuple[tuple[int, int], str]) -> tuple[int, bool, int]:
 def reindent(text: str, old: str, new: str) -> str:
   """Moves a block from one indentation to another; lines with less indentation are left alone."""
   lines = text.split('\n')
-  return '\n'.join(new + line[len(old):] if line.startswith(old) and line.strip() else line for line in lines)
+  return '\n'.join(
+    new + line[len(old) :] if line.startswith(old) and line.strip() else line for line in lines
+  )
 
 
 def wrapped_call(head: str, arguments: list[str], indent: str, width: int = 100) -> str:
@@ -114,5 +117,7 @@ def wrapped_call(head: str, arguments: list[str], indent: str, width: int = 100)
   body = ', '.join(arguments)
   if len(deeper) + len(body) + 1 <= width and '\n' not in body:
     return f'{head}(\n{deeper}{body})'
-  rows = ',\n'.join(textwrap.indent(argument, deeper) if '\n' not in argument else deeper + argument for argument in arguments)
+  rows = ',\n'.join(
+    textwrap.indent(argument, deeper) if '\n' not in argument else deeper + argument for argument in arguments
+  )
   return f'{head}(\n{rows},\n{indent})'

@@ -1,4 +1,5 @@
 """What a call sows is a by-product of the call, no weight: it is known by watching `sow`, on both sides."""
+
 from __future__ import annotations
 
 import contextlib
@@ -32,6 +33,7 @@ def without(tree: Any, names: set[str]) -> Any:
   """Returns a tree of one collection without the entries of these names; modules left empty go too."""
   if not hasattr(tree, 'items'):
     return tree
-  kept = {key: without(value, names) for key, value in tree.items()
-          if key not in names or hasattr(value, 'items')}
+  kept = {
+    key: without(value, names) for key, value in tree.items() if key not in names or hasattr(value, 'items')
+  }
   return {key: value for key, value in kept.items() if not (hasattr(value, 'items') and not value)}

@@ -1,4 +1,5 @@
 """Interprets one Linen class, or all of them: who makes what, and of which sizes."""
+
 from __future__ import annotations
 
 import ast
@@ -271,6 +272,7 @@ def _methods(
       env[method.node.args.kwarg.arg] = {}
     frame = Frame(env, method.owner.module, method.node, analysis.subject, method.owner, subject=True)
     from .modules import ensure_setup
+
     ensure_setup(it, analysis.subject, frame)
     seen = {node: list(values) for node, values in it.record.values.items()}
     analysis.results[name] = it.run(frame, method.node.body)
@@ -311,7 +313,11 @@ def _sizes_of_batches(analysis: Analysis) -> bool:
   for creation in analysis.record.order:
     if creation.kind != 'layer':
       continue
-    dims = [use.args[0].shape[-1] for use in creation.uses if use.args and isinstance(use.args[0], Array) and use.args[0].shape]
+    dims = [
+      use.args[0].shape[-1]
+      for use in creation.uses
+      if use.args and isinstance(use.args[0], Array) and use.args[0].shape
+    ]
     names = {name for dim in dims if oracle.is_symbolic(dim) for name in re.findall(r'[A-Za-z]\w*', str(dim))}
     infos = [analysis.table.info(name) for name in names]
     if any(info is not None and info.kind == 'input' and info.axis == 0 and info.rank > 1 for info in infos):
@@ -335,8 +341,14 @@ def unsized(record: Recording) -> list[tuple[int, str]]:
 
 def _out_of_range(creation: Creation) -> str | None:
   """An argument such as `x.shape[3]` of an array of three axes: the rank was guessed wrong."""
-  return next((value.reason for value in creation.arguments.values()
-               if isinstance(value, Unknown) and value.reason.endswith('is out of range')), None)
+  return next(
+    (
+      value.reason
+      for value in creation.arguments.values()
+      if isinstance(value, Unknown) and value.reason.endswith('is out of range')
+    ),
+    None,
+  )
 
 
 def _missing_input(creation: Creation) -> str | None:

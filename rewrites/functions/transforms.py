@@ -57,4 +57,4 @@ def remat(module_class, prevent_cse=True, static_argnums=(), policy=None):
 
 _REMAT_NAMES = ('flax.linen.remat', 'flax.linen.checkpoint', 'flax.linen.partitioning.remat')
 
-RECORDS = (_ROWS, Functions(names={}, helpers={name: REMAT for name in _REMAT_NAMES}))
+RECORDS = (_ROWS, Functions(names={}, helpers=dict.fromkeys(_REMAT_NAMES, REMAT)))

@@ -1,4 +1,5 @@
 """Linen modules that use classes which became NNX: initialise, apply, train, with the numbers of Linen."""
+
 from __future__ import annotations
 
 import jax
@@ -40,15 +41,25 @@ def test_training_updates_the_same_statistics(down):
   old, new = before.Compact(), after.Compact()
   variables = old.init(jax.random.key(0), inputs())
   expected, updates = old.apply(variables, inputs(), train=True, mutable=['batch_stats'])
-  result, changed = jax.jit(lambda v: new.apply(v, inputs(), train=True, mutable=['batch_stats']))(renamed(variables, NAMES))
+  result, changed = jax.jit(lambda v: new.apply(v, inputs(), train=True, mutable=['batch_stats']))(
+    renamed(variables, NAMES)
+  )
   np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), changed, renamed(updates, NAMES))
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), changed, renamed(updates, NAMES)
+  )
 
 
 def test_initialization_in_training_mode_keeps_statistics(down):
   _, after, _ = down
-  variables = after.Compact().init({'params': jax.random.key(0), 'dropout': jax.random.key(1)}, inputs(), train=True)
-  assert all((leaf == 0).all() for path, leaf in jax.tree_util.tree_leaves_with_path(variables['batch_stats']) if path[-1].key == 'mean')
+  variables = after.Compact().init(
+    {'params': jax.random.key(0), 'dropout': jax.random.key(1)}, inputs(), train=True
+  )
+  assert all(
+    (leaf == 0).all()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables['batch_stats'])
+    if path[-1].key == 'mean'
+  )
 
 
 def test_same_gradients(down):
@@ -57,31 +68,44 @@ def test_same_gradients(down):
   variables = old.init(jax.random.key(0), inputs())
 
   def gradient(model, values):
-    return jax.grad(lambda params: (model.apply({**values, 'params': params}, inputs())**2).sum())(values['params'])
+    return jax.grad(lambda params: (model.apply({**values, 'params': params}, inputs()) ** 2).sum())(
+      values['params']
+    )
 
   expected = renamed(gradient(old, variables), NAMES)
-  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), gradient(new, renamed(variables, NAMES)), expected)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+    gradient(new, renamed(variables, NAMES)),
+    expected,
+  )
 
 
 def test_dropout_follows_the_key(down):
   _, after, _ = down
   model = after.Compact(rate=0.5)
   variables = model.init(jax.random.key(0), inputs())
-  first, again, other = (model.apply(variables, inputs(), train=True, mutable=['batch_stats'], rngs={'dropout': jax.random.key(seed)})[0]
-                         for seed in (1, 1, 2))
+  first, again, other = (
+    model.apply(
+      variables, inputs(), train=True, mutable=['batch_stats'], rngs={'dropout': jax.random.key(seed)}
+    )[0]
+    for seed in (1, 1, 2)
+  )
   assert (first == again).all() and not (first == other).all()
 
 
 def test_methods_as_root(down):
   _, _, layers = down
   from importlib import import_module
+
   as_linen = import_module('nnx_helpers').as_linen
   face = as_linen(layers.Coder, in_features=('x', -1))
   assert face is as_linen(layers.Coder, in_features=('x', -1))
   model = face(3)
   variables = model.init(jax.random.key(0), inputs())
   latent = model.apply(variables, inputs(), method='encode')
-  np.testing.assert_array_equal(model.apply(variables, latent, method=face.decode), model.apply(variables, inputs()))
+  np.testing.assert_array_equal(
+    model.apply(variables, latent, method=face.decode), model.apply(variables, inputs())
+  )
 
 
 def test_a_missing_variable_is_an_error(down):
@@ -94,7 +118,10 @@ def test_a_missing_variable_is_an_error(down):
 
 def test_lifted_over_a_new_axis(down):
   from flax import linen as nn
+
   _, after, _ = down
-  lifted = nn.vmap(after.Setup, in_axes=0, variable_axes={'params': 0, 'batch_stats': 0}, split_rngs={'params': True})()
+  lifted = nn.vmap(
+    after.Setup, in_axes=0, variable_axes={'params': 0, 'batch_stats': 0}, split_rngs={'params': True}
+  )()
   variables = lifted.init(jax.random.key(0), jnp.stack([inputs()] * 3))
   assert {leaf.shape[0] for leaf in jax.tree.leaves(variables)} == {3}

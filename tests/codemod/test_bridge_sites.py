@@ -1,4 +1,5 @@
 """Which mentions of a class that became NNX are put behind the helper."""
+
 from __future__ import annotations
 
 import textwrap
@@ -7,7 +8,7 @@ import pytest
 
 from tests.codemod.bridge_repository import FOLDER, migrated_tree, outcomes, written_tree
 
-NET = '''
+NET = """
 from flax import linen as nn
 
 
@@ -24,7 +25,7 @@ class Net(nn.Module):
   @staticmethod
   def default():
     return 3
-'''
+"""
 MARKER = '# TODO(linen2nnx): '
 FACE = "as_linen(Net, in_features=('x', -1))"
 
@@ -36,25 +37,35 @@ def migrate_use(tmp_path, use, net=NET):
   return (root / 'use.py').read_text(), result
 
 
-@pytest.mark.parametrize('before, after', [
+@pytest.mark.parametrize(
+  'before, after',
+  [
     ('model = Net(width=2)', f'model = {FACE}(width=2)'),
     ('from functools import partial\nmake = [partial(Net, width=2)]', f'partial({FACE}, width=2)'),
     ('def f(cls=Net):\n  return cls()', f'def f(cls={FACE}):'),
     ('ok = isinstance(1, Net)', f'isinstance(1, {FACE})'),
     ('method = Net.scale', f'method = {FACE}.scale'),
     ('import net\nmodel = net.Net()', "model = as_linen(net.Net, in_features=('x', -1))()"),
-    ('from functools import partial\nWide = partial(Net, width=9)\nmodel = Wide()', "model = as_linen(Wide, in_features=('x', -1))()"),
+    (
+      'from functools import partial\nWide = partial(Net, width=9)\nmodel = Wide()',
+      "model = as_linen(Wide, in_features=('x', -1))()",
+    ),
     ('Other = Net\nmodel = Other()', "model = as_linen(Other, in_features=('x', -1))()"),
-])
+  ],
+)
 def test_put_behind_the_helper(tmp_path, before, after):
   text, result = migrate_use(tmp_path, f'from net import Net\n{before}\n')
   assert after in text
   assert text.count(MARKER) == 1
-  assert [finding.line for finding in result.findings if finding.code == 'bridged-call-site'] == [before.count('\n') + 2] or 'def f' in before
+  assert [finding.line for finding in result.findings if finding.code == 'bridged-call-site'] == [
+    before.count('\n') + 2
+  ] or 'def f' in before
   compile(text, 'use.py', 'exec')
 
 
-@pytest.mark.parametrize('use', ['def f(net: Net) -> Net: ...', 'number = Net.default()', 'Other = Net', 'net: Net | None = None'])
+@pytest.mark.parametrize(
+  'use', ['def f(net: Net) -> Net: ...', 'number = Net.default()', 'Other = Net', 'net: Net | None = None']
+)
 def test_left_alone(tmp_path, use):
   text, result = migrate_use(tmp_path, f'from net import Net\n{use}\n')
   assert text == f'from net import Net\n{use}\n'
@@ -62,7 +73,9 @@ def test_left_alone(tmp_path, use):
 
 
 def test_one_marker_for_a_statement_of_many_lines(tmp_path):
-  text, _ = migrate_use(tmp_path, '''
+  text, _ = migrate_use(
+    tmp_path,
+    """
       from net import Net
 
       def models():
@@ -70,7 +83,8 @@ def test_one_marker_for_a_statement_of_many_lines(tmp_path):
             Net(1),
             Net(2),
         ]
-  ''')
+  """,
+  )
   assert text.count(MARKER) == 1
   assert f'  {MARKER}Net is NNX now, used here as Linen\n  return [' in text
 
@@ -84,21 +98,32 @@ def test_a_class_looked_up_by_name_stays_linen(tmp_path):
 
 def test_a_class_given_a_module_from_outside_stays_linen(tmp_path):
   net = NET.replace('  width: int = 3\n', '  width: int = 3\n  inner: nn.Module = None\n').replace(
-      'return nn.Dense(self.width)(x)', 'return nn.Dense(self.width)(x if self.inner is None else self.inner(x))')
-  _, result = migrate_use(tmp_path, 'from flax import linen as nn\nfrom net import Net\nmodel = Net(3, nn.Dense(2))\n', net)
+    'return nn.Dense(self.width)(x)',
+    'return nn.Dense(self.width)(x if self.inner is None else self.inner(x))',
+  )
+  _, result = migrate_use(
+    tmp_path, 'from flax import linen as nn\nfrom net import Net\nmodel = Net(3, nn.Dense(2))\n', net
+  )
   assert outcomes(result) == {'Net': 'left'}
 
 
 @pytest.mark.parametrize('name', ['down', 'up', 'training'])
 def test_a_second_run_changes_nothing(tmp_path, name):
   from migrator.codemod import migrate
+
   root, _ = migrated_tree(FOLDER / name, tmp_path / 'repository')
   assert migrate([root], root).files == []
 
 
 def test_packages_import_the_helper_of_the_class(tmp_path):
-  source = written_tree(tmp_path / 'linen', {'zoo/__init__.py': '', 'zoo/net.py': NET,
-                                             'examples/train.py': 'from zoo.net import Net\nmodel = Net()\n'})
+  source = written_tree(
+    tmp_path / 'linen',
+    {
+      'zoo/__init__.py': '',
+      'zoo/net.py': NET,
+      'examples/train.py': 'from zoo.net import Net\nmodel = Net()\n',
+    },
+  )
   root, _ = migrated_tree(source, tmp_path / 'nnx')
   assert 'from zoo.nnx_helpers import as_linen\n' in (root / 'examples' / 'train.py').read_text()
   assert (root / 'zoo' / 'nnx_helpers.py').exists() and not (root / 'examples' / 'nnx_helpers.py').exists()

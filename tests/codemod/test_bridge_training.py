@@ -1,4 +1,5 @@
 """A training script in the style of Linen runs on after its model became NNX, with the same loss curve."""
+
 from __future__ import annotations
 
 import jax
@@ -33,7 +34,9 @@ def test_same_loss_curve(training):
   state = before.create_state(jax.random.key(0))
   expected, last = curve(before, state)
   fresh = after.create_state(jax.random.key(0))
-  losses, result = curve(after, fresh.replace(params=renamed(state.params, NAMES), batch_stats=renamed(state.batch_stats, NAMES)))
+  losses, result = curve(
+    after, fresh.replace(params=renamed(state.params, NAMES), batch_stats=renamed(state.batch_stats, NAMES))
+  )
   np.testing.assert_allclose(losses, expected, rtol=1e-5)
   np.testing.assert_allclose(result, last, rtol=1e-4, atol=1e-5)
   assert losses[-1] < losses[0]

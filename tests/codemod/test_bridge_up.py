@@ -1,10 +1,11 @@
 """NNX modules with members that stay Linen: the same numbers, statistics and gradients."""
+
 from __future__ import annotations
 
-from flax import nnx
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from tests.codemod.bridge_repository import FOLDER, imported, migrated_tree, outcomes, written_tree
 
@@ -29,13 +30,17 @@ def load(model, variables):
   """Writes Linen variables into the NNX model: only the names at the top differ."""
   flat = {}
   for tree in variables.values():
-    for path, value in nnx.traversals.flatten_mapping({NAMES.get(key, key): value for key, value in tree.items()}).items():
+    for path, value in nnx.traversals.flatten_mapping(
+      {NAMES.get(key, key): value for key, value in tree.items()}
+    ).items():
       head, *rest = path
       name, _, number = head.rpartition('_')
       flat[(name, int(number), *rest) if number.isdigit() else (head, *rest)] = value
   state = nnx.state(model, (nnx.Param, nnx.BatchStat))
   assert set(nnx.to_flat_state(state).paths) == set(flat)
-  nnx.update(model, nnx.from_flat_state([(path, leaf.replace(flat[path])) for path, leaf in nnx.to_flat_state(state)]))
+  nnx.update(
+    model, nnx.from_flat_state([(path, leaf.replace(flat[path])) for path, leaf in nnx.to_flat_state(state)])
+  )
 
 
 def pair(up, **fields):
@@ -57,16 +62,26 @@ def test_training_updates_the_same_statistics(up):
   expected, updates = old.apply(variables, inputs(), train=True, mutable=['batch_stats'])
   result = nnx.jit(lambda model, x: model(x, train=True))(new, inputs())
   np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
-  np.testing.assert_allclose(new.noisy.BatchNorm_0['mean'][...], updates['batch_stats']['noisy']['BatchNorm_0']['mean'], rtol=1e-5)
-  np.testing.assert_allclose(new.noisy2[1].BatchNorm_0['var'][...], updates['batch_stats']['Noisy_1']['BatchNorm_0']['var'], rtol=1e-5)
+  np.testing.assert_allclose(
+    new.noisy.BatchNorm_0['mean'][...], updates['batch_stats']['noisy']['BatchNorm_0']['mean'], rtol=1e-5
+  )
+  np.testing.assert_allclose(
+    new.noisy2[1].BatchNorm_0['var'][...], updates['batch_stats']['Noisy_1']['BatchNorm_0']['var'], rtol=1e-5
+  )
 
 
 def test_same_gradients(up):
   old, variables, new = pair(up)
-  expected = jax.grad(lambda params: (old.apply({**variables, 'params': params}, inputs())**2).sum())(variables['params'])
-  gradient = nnx.grad(lambda model: (model(inputs())**2).sum())(new)
-  np.testing.assert_allclose(gradient['noisy']['Dense_0']['kernel'][...], expected['noisy']['Dense_0']['kernel'], rtol=1e-4, atol=1e-5)
-  np.testing.assert_allclose(gradient['linear']['kernel'][...], expected['Dense_0']['kernel'], rtol=1e-4, atol=1e-5)
+  expected = jax.grad(lambda params: (old.apply({**variables, 'params': params}, inputs()) ** 2).sum())(
+    variables['params']
+  )
+  gradient = nnx.grad(lambda model: (model(inputs()) ** 2).sum())(new)
+  np.testing.assert_allclose(
+    gradient['noisy']['Dense_0']['kernel'][...], expected['noisy']['Dense_0']['kernel'], rtol=1e-4, atol=1e-5
+  )
+  np.testing.assert_allclose(
+    gradient['linear']['kernel'][...], expected['Dense_0']['kernel'], rtol=1e-4, atol=1e-5
+  )
 
 
 def test_dropout_draws_anew(up):
@@ -83,14 +98,21 @@ def test_abstract_construction(up):
 
 def test_a_model_with_parts_in_linen_has_a_linen_face(up, tmp_path):
   _, after = up
-  source = {'model.py': (FOLDER / 'up' / 'model.py').read_text(),
-            'use.py': 'from model import Net\n\n\ndef make(**fields):\n  return Net(**fields)\n'}
+  source = {
+    'model.py': (FOLDER / 'up' / 'model.py').read_text(),
+    'use.py': 'from model import Net\n\n\ndef make(**fields):\n  return Net(**fields)\n',
+  }
   root, _ = migrated_tree(written_tree(tmp_path / 'linen', source), tmp_path / 'nnx')
   saved = {}
   with imported(root, 'use') as use:
     model = use.make(rate=0.5)
     variables = model.init(jax.random.key(0), inputs())
-    output, saved = model.apply(variables, inputs(), train=True, mutable=['batch_stats'], rngs={'dropout': jax.random.key(2)})
+    output, saved = model.apply(
+      variables, inputs(), train=True, mutable=['batch_stats'], rngs={'dropout': jax.random.key(2)}
+    )
   assert output.shape == (4, 3, 2)
-  before, changed = variables['batch_stats']['noisy']['BatchNorm_0']['mean'], saved['batch_stats']['noisy']['BatchNorm_0']['mean']
+  before, changed = (
+    variables['batch_stats']['noisy']['BatchNorm_0']['mean'],
+    saved['batch_stats']['noisy']['BatchNorm_0']['mean'],
+  )
   assert not (before == changed).all()

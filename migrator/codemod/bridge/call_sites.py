@@ -1,4 +1,5 @@
 """Decides what becomes of each mention of a native class in code that is not NNX."""
+
 from __future__ import annotations
 
 import ast
@@ -11,7 +12,6 @@ from rewrites.registry import layer_for
 
 from ..plan import ClassPlan
 from .references import ModuleReferences, Reference
-
 
 Everything = Mapping[str, ModuleReferences]
 
@@ -41,7 +41,11 @@ def _is_plain(references: ModuleReferences, reference: Reference, everything: Ev
     return True
   if isinstance(first, ast.Attribute):
     return True
-  return _is_name_for(references, reference) or given_to(references, reference) is not None or _for_native(references, reference, everything)
+  return (
+    _is_name_for(references, reference)
+    or given_to(references, reference) is not None
+    or _for_native(references, reference, everything)
+  )
 
 
 def _is_name_for(references: ModuleReferences, reference: Reference) -> bool:
@@ -75,7 +79,9 @@ def given_to(references: ModuleReferences, reference: Reference) -> ClassPlan | 
 
 def _for_native(references: ModuleReferences, reference: Reference, everything: Everything) -> bool:
   """A table of classes in a module that native classes read holds the NNX classes."""
-  return any(_read_by(everything, f'{references.module.name}:{name}', True) for name in module_table(reference))
+  return any(
+    _read_by(everything, f'{references.module.name}:{name}', True) for name in module_table(reference)
+  )
 
 
 def _read_by(everything: Everything, name: str, native: bool) -> bool:
@@ -103,7 +109,7 @@ def problems(everything: Everything) -> Iterator[Problem]:
 
 def _handed_modules(references: ModuleReferences, reference: Reference) -> Iterator[Problem]:
   """A module made by Linen code cannot be a part of an NNX module."""
-  node, (first, *rest) = reference.node, reference.parents
+  node, (first, *_rest) = reference.node, reference.parents
   if reference.member is not None or not isinstance(first, ast.Call):
     return
   is_partial = references.is_partial(first)
@@ -111,7 +117,10 @@ def _handed_modules(references: ModuleReferences, reference: Reference) -> Itera
     return
   plan = reference.plan
   fields = [name for name, field in plan.source.fields.items() if not field.kw_only]
-  given = [(fields[i] if i < len(fields) else '', item) for i, item in enumerate(first.args[1 if is_partial else 0:])]
+  given = [
+    (fields[i] if i < len(fields) else '', item)
+    for i, item in enumerate(first.args[1 if is_partial else 0 :])
+  ]
   given += [(item.arg or '', item.value) for item in first.keywords if item.arg not in ('name', 'parent')]
   for name, value in given:
     if _is_module(references, plan, name, value):
@@ -120,7 +129,11 @@ def _handed_modules(references: ModuleReferences, reference: Reference) -> Itera
 
 
 def _is_module(references: ModuleReferences, plan: ClassPlan, field: str, value: ast.expr) -> bool:
-  if isinstance(value, (ast.Name, ast.Attribute)) and references.meaning(value) is not None or isinstance(value, ast.Constant):
+  if (
+    isinstance(value, (ast.Name, ast.Attribute))
+    and references.meaning(value) is not None
+    or isinstance(value, ast.Constant)
+  ):
     return False
   if any(references.makes_module(node) for node in ast.walk(value)):
     return True
@@ -144,7 +157,9 @@ def holds_module(value: Any) -> bool:
   return isinstance(value, Instance) or isinstance(value, ClassRef) and value.source.is_linen
 
 
-def _two_readers(references: ModuleReferences, reference: Reference, everything: Everything) -> Iterator[Problem]:
+def _two_readers(
+  references: ModuleReferences, reference: Reference, everything: Everything
+) -> Iterator[Problem]:
   if _is_name_for(references, reference):
     return
   for name in module_table(reference):
@@ -154,20 +169,27 @@ def _two_readers(references: ModuleReferences, reference: Reference, everything:
       yield Problem(reference.plan.name, f'it is in {name} ({place}), which NNX classes and other code read')
 
 
-def _in_shared_function(references: ModuleReferences, reference: Reference, everything: Everything) -> Iterator[Problem]:
+def _in_shared_function(
+  references: ModuleReferences, reference: Reference, everything: Everything
+) -> Iterator[Problem]:
   """A function that NNX classes call cannot hand them the Linen face."""
   outer = [node for node in reference.parents if isinstance(node, ast.stmt)][-1]
   if not isinstance(outer, ast.FunctionDef) or _is_plain(references, reference, everything):
     return
   if _read_by(everything, f'{references.module.name}:{outer.name}', True):
     place = f'{references.module.relative}:{reference.node.lineno}'
-    yield Problem(reference.plan.name, f'it is used in the function {outer.name} ({place}), which NNX classes call')
+    yield Problem(
+      reference.plan.name, f'it is used in the function {outer.name} ({place}), which NNX classes call'
+    )
 
 
 def _looked_up(references: ModuleReferences) -> Iterator[Problem]:
   """`getattr(models, name)`: any class of the module may be meant."""
   for node in references.calls():
-    if not (isinstance(node.func, ast.Name) and node.func.id == 'getattr' and len(node.args) > 1) or node in references.native:
+    if (
+      not (isinstance(node.func, ast.Name) and node.func.id == 'getattr' and len(node.args) > 1)
+      or node in references.native
+    ):
       continue
     if isinstance(node.args[1], ast.Constant):
       continue

@@ -1,4 +1,5 @@
 """Writes `as_linen(Class, ...)` where a class that is NNX now is used as a Linen class."""
+
 from __future__ import annotations
 
 import ast
@@ -16,7 +17,9 @@ from .references import ModuleReferences
 MARKER = '# TODO(linen2nnx): '
 
 
-def rewrite_call_sites(references: ModuleReferences, everything: Everything, edits: Edits) -> Iterator[tuple[Finding, ClassPlan]]:
+def rewrite_call_sites(
+  references: ModuleReferences, everything: Everything, edits: Edits
+) -> Iterator[tuple[Finding, ClassPlan]]:
   """Registers the edits of one file; yields a finding for each place, and the class it uses."""
   marked: dict[int, list[str]] = {}
   for reference in wrapped(references, everything):
@@ -25,14 +28,24 @@ def rewrite_call_sites(references: ModuleReferences, everything: Everything, edi
     names = marked.setdefault(_line_above(edits.source, reference.parents), [])
     if plan.source.node.name not in names:
       names.append(plan.source.node.name)
-    yield Finding(references.module.relative, node.lineno, 'bridged-call-site',
-                  f'{plan.source.node.name} is NNX now and is used here as a Linen class, through {AS_LINEN.name}; make it with its sizes and '
-                  'rngs to leave Linen', 'warning'), plan
+    yield (
+      Finding(
+        references.module.relative,
+        node.lineno,
+        'bridged-call-site',
+        f'{plan.source.node.name} is NNX now and is used here as a Linen class, through {AS_LINEN.name}; make it with its sizes and '
+        'rngs to leave Linen',
+        'warning',
+      ),
+      plan,
+    )
   for offset, names in marked.items():
     indent = edits.source.slice(offset, edits.source.line_end(offset))
-    indent = indent[:len(indent) - len(indent.lstrip())]
+    indent = indent[: len(indent) - len(indent.lstrip())]
     verb = 'is' if len(names) == 1 else 'are'
-    edits.replace_range(offset, offset, f'{indent}{MARKER}{", ".join(names)} {verb} NNX now, used here as Linen\n')
+    edits.replace_range(
+      offset, offset, f'{indent}{MARKER}{", ".join(names)} {verb} NNX now, used here as Linen\n'
+    )
 
 
 def face_arguments(plan: ClassPlan) -> list[str]:

@@ -1,4 +1,5 @@
 """Finds the places outside of native classes that mention a native class."""
+
 from __future__ import annotations
 
 import ast
@@ -10,7 +11,6 @@ from typing import Any
 
 from migrator.source.names import dotted
 from migrator.source.uses import written_names
-
 from rewrites.bridge import AS_LINEN
 from rewrites.registry import layer_for
 
@@ -47,7 +47,12 @@ class ModuleReferences:
     file = project.index.files.get(module.name)
     self.words: frozenset[bytes] | None = None if file is None else frozenset(file.words)
     self.wanted: frozenset[bytes] | None = None
-    self.native = {node for plan in self.plans.values() if plan.source.module is module for node in ast.walk(plan.source.node)}
+    self.native = {
+      node
+      for plan in self.plans.values()
+      if plan.source.module is module
+      for node in ast.walk(plan.source.node)
+    }
 
   @property
   def parents(self) -> dict[ast.AST, ast.AST]:
@@ -67,7 +72,9 @@ class ModuleReferences:
 
   def all(self) -> Iterator[Reference]:
     """Yields the mentions outside of native classes and annotations, in text order."""
-    if not self.plans or (self.words is not None and self.wanted is not None and self.wanted.isdisjoint(self.words)):
+    if not self.plans or (
+      self.words is not None and self.wanted is not None and self.wanted.isdisjoint(self.words)
+    ):
       return
     for node in sorted(self.scopes, key=lambda item: (item.lineno, item.col_offset)):
       if node in self.native or node not in self.parents:
@@ -93,7 +100,13 @@ class ModuleReferences:
   def _resolved(self, node: ast.AST) -> str | None:
     if node not in self.texts:
       text = dotted(node)
-      entity = None if text is None else self.project.resolver.resolve(self.module, text, self.scopes.get(node) if isinstance(node, ast.Name | ast.Attribute) else None)
+      entity = (
+        None
+        if text is None
+        else self.project.resolver.resolve(
+          self.module, text, self.scopes.get(node) if isinstance(node, ast.Name | ast.Attribute) else None
+        )
+      )
       self.texts[node] = None if entity is None else entity.text
     return self.texts[node]
 
@@ -136,7 +149,6 @@ class ModuleReferences:
     found = self.meaning(head)
     return found[0] if found is not None and found[1] is None else None
 
-
   # -- questions about names ----------------------------------------------------------------------
 
   def meaning_of_name(self, name: str) -> ClassPlan | None:
@@ -150,14 +162,20 @@ class ModuleReferences:
     return self._resolved(node)
 
   def calls(self) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(self.module.tree) if isinstance(node, ast.Call)) if self.mentions('getattr') else iter(())
+    return (
+      (node for node in ast.walk(self.module.tree) if isinstance(node, ast.Call))
+      if self.mentions('getattr')
+      else iter(())
+    )
 
   def reads(self, name: str, native: bool) -> bool:
     """Tells whether native classes (or other code) of this module read the module-level thing 'module:NAME'."""
     short = name.rpartition(':')[2]
     if not self.mentions(short):
       return False
-    candidates = [node for node in self.scopes if (node.id if isinstance(node, ast.Name) else node.attr) == short]
+    candidates = [
+      node for node in self.scopes if (node.id if isinstance(node, ast.Name) else node.attr) == short
+    ]
     return any((node in self.native) is native and self._resolved(node) == name for node in candidates)
 
   def makes_module(self, node: ast.AST) -> bool:
@@ -177,7 +195,9 @@ class ModuleReferences:
 
   def _is_called(self, node: ast.AST) -> bool:
     parent = self.parents.get(node)
-    return isinstance(parent, ast.Call) and (parent.func is node or self.is_partial(parent) and parent.args[0] is node)
+    return isinstance(parent, ast.Call) and (
+      parent.func is node or self.is_partial(parent) and parent.args[0] is node
+    )
 
   def reachable(self, module: Any) -> Iterator[ClassPlan]:
     """Yields the native classes that have a name in `module`."""
@@ -200,7 +220,9 @@ def _read(module: Any) -> _Read:
   """
   if module not in _READ:
     parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
-    scopes = {node: scope for node, scope in written_names(module) if isinstance(node, (ast.Name, ast.Attribute))}
+    scopes = {
+      node: scope for node, scope in written_names(module) if isinstance(node, (ast.Name, ast.Attribute))
+    }
     _READ[module] = parents, scopes, {}
   return _READ[module]
 
@@ -231,7 +253,10 @@ def _other_names(tree: ast.Module, names: set[str]) -> set[str]:
   found = set()
   for node in tree.body:
     if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-      read = {child.id if isinstance(child, ast.Name) else getattr(child, 'attr', '') for child in ast.walk(node.value)}
+      read = {
+        child.id if isinstance(child, ast.Name) else getattr(child, 'attr', '')
+        for child in ast.walk(node.value)
+      }
       targets = node.targets if isinstance(node, ast.Assign) else [node.target]
       found |= {target.id for target in targets if isinstance(target, ast.Name) and read & names}
     elif isinstance(node, ast.ImportFrom):
@@ -245,8 +270,11 @@ def _looking_up(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, Any]:
   if not homes:
     return {}
   pattern = re.compile(rb'\bgetattr\(\s*[\w.]*\b(?:' + b'|'.join(sorted(homes)) + rb')\s*,')
-  names = [name for name, file in project.index.files.items()
-           if name not in project.modules and b'getattr' in file.words and pattern.search(file.data)]
+  names = [
+    name
+    for name, file in project.index.files.items()
+    if name not in project.modules and b'getattr' in file.words and pattern.search(file.data)
+  ]
   found = {name: project.module(name) for name in names}
   return {name: module for name, module in found.items() if module is not None}
 
@@ -258,7 +286,9 @@ def partial_target(project: Any, name: str, plans: Mapping[str, ClassPlan]) -> C
     if found is None:
       return None
     module, value = found
-    if not (isinstance(value, ast.Call) and value.args and project.resolve_node(module, value.func) in _PARTIAL):
+    if not (
+      isinstance(value, ast.Call) and value.args and project.resolve_node(module, value.func) in _PARTIAL
+    ):
       return None
     name = project.resolve_node(module, value.args[0]) or ''
     if name in plans:
