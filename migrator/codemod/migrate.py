@@ -17,6 +17,7 @@ from .bridge.call_sites import problems
 from .bridge.references import read_references
 from .class_writer import ClassWriter
 from .helper_file import helper_text
+from .import_jobs import ImportJob, run_all
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .members import class_map, linen_name, nnx_path
@@ -65,7 +66,7 @@ def _written(
   while True:
     plans = plan_classes(project, analyses, order, options, dict(failed))
     try:
-      return (plans, *write_modules(project, plans))
+      return (plans, *write_modules(project, plans, options.jobs))
     except Unwritable as error:
       names = [
         name for name, plan in plans.items() if plan.source.module.name == error.module and plan.native
@@ -179,26 +180,31 @@ def _dedent(text: str) -> str:
   return textwrap.dedent(text)
 
 
-def write_modules(project: Any, plans: dict[str, ClassPlan]) -> tuple[list[FileChange], list[Finding]]:
+def write_modules(
+  project: Any, plans: dict[str, ClassPlan], processes: int
+) -> tuple[list[FileChange], list[Finding]]:
   """Returns the changed files, and the helper files they need."""
   files: list[FileChange] = []
   findings: list[Finding] = []
   helpers: dict[str, dict[str, Any]] = {}
   references = read_references(project, plans)
+  drafts: list[tuple[ModuleWriter, ImportJob]] = []
   for name, module in sorted(project.modules.items()):
     own = [plan for plan in plans.values() if plan.source.module is module]
-    home = helper_home(name)
-    writer = ModuleWriter(project, module, own, home, references)
-    try:
-      text = writer.text()
-    except ValueError as error:
-      raise Unwritable(name, str(error)) from error
+    writer = ModuleWriter(project, module, own, helper_home(name), references)
+    job = writer.job()
     findings += writer.findings
     if not own:
       findings += _left_over(project, module)
-    if text != module.text:
-      files.append(FileChange(module.path, module.text, text))
-      helpers.setdefault(home, {}).update(writer.helpers)
+    if job is not None:
+      drafts.append((writer, job))
+  for (writer, job), result in zip(drafts, run_all([job for _, job in drafts], processes)):
+    if isinstance(result, ValueError):
+      raise Unwritable(job.module, str(result))
+    text = writer.source.native_ends(result)
+    if text != writer.module.text:
+      files.append(FileChange(writer.module.path, writer.module.text, text))
+      helpers.setdefault(writer.helper_module, {}).update(writer.helpers)
       for place in writer.faces:
         helpers.setdefault(place, {})[AS_LINEN.name] = AS_LINEN
   for home, needed in sorted(helpers.items()):

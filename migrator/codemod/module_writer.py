@@ -12,7 +12,8 @@ from rewrites.registry import layer_for
 from .bridge.call_sites import Everything, given_to, module_table
 from .bridge.face import helper_place, rewrite_call_sites
 from .bridge.references import Reference
-from .imports import ImportRequest, rewrite_imports, unused
+from .import_jobs import ImportJob
+from .imports import ImportRequest
 from .linen_names import LinenNames
 from .plan import ClassPlan
 from .text import Edits, SourceText
@@ -42,8 +43,8 @@ class ModuleWriter:
     self.findings: list[Finding] = []
     self.helpers: dict[str, Any] = {}
 
-  def text(self) -> str:
-    """Returns the new text; the old one if no class of the file is native."""
+  def job(self) -> ImportJob | None:
+    """Returns the new text with what its imports need; None if nothing of the file changes."""
     native = [plan for plan in self.plans if plan.native]
     edits = Edits(self.source)
     for plan in native:
@@ -54,9 +55,9 @@ class ModuleWriter:
     self._other_names(edits, native)
     self._collections(edits, native)
     if not edits.items:
-      return str(self.module.text)
+      return None
     text = edits.apply(0, len(self.source.data))
-    return self.source.native_ends(self._imports(text, native))
+    return self._imports(text, native)
 
   def _other_names(self, edits: Edits, native: list[ClassPlan]) -> None:
     """Functions and types of Linen outside classes that stay Linen."""
@@ -122,7 +123,7 @@ class ModuleWriter:
     if text:
       edits.replace_range(first, first, text)
 
-  def _imports(self, text: str, native: list[ClassPlan]) -> str:
+  def _imports(self, text: str, native: list[ClassPlan]) -> ImportJob:
     requests = {ImportRequest('flax', 'nnx')} if native or 'nnx.' in text else set()
     for plan in native:
       requests |= {_request(item) for item in plan.imports}
@@ -130,12 +131,11 @@ class ModuleWriter:
     if self.helpers:
       requests |= {ImportRequest(self.helper_module, name) for name in self.helpers}
     requests |= {ImportRequest(place, AS_LINEN.name) for place in list(self.faces.values())[:1]}
-    requests = {request for request in requests if _used(text, request.local)}
-    aliases = set(linen_aliases(self.project, self.module))
-    others = {alias for alias in ('Sequence',) if False}
+    aliases = frozenset(linen_aliases(self.project, self.module))
     # A helper may have the name of the Linen function it stands for; then the text uses the helper.
-    remove = unused(text, aliases | others) | (aliases & set(self.helpers))
-    return rewrite_imports(text, remove=remove, add=sorted(requests, key=lambda item: item.text))
+    replaced = aliases & frozenset(self.helpers)
+    ordered = tuple(sorted(requests, key=lambda item: item.text))
+    return ImportJob(self.module.name, text, aliases, replaced, ordered)
 
 
 def helper_home(module: str) -> str:
@@ -149,14 +149,6 @@ def _request(item: tuple[str, str | None]) -> ImportRequest:
   if module == 'flax' and name == 'nnx':
     return ImportRequest('flax', 'nnx')
   return ImportRequest(module, None, name)
-
-
-def _used(text: str, name: str) -> bool:
-  try:
-    tree = ast.parse(text)
-  except SyntaxError:
-    return True
-  return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
 
 
 def linen_aliases(project: Any, module: Any) -> set[str]:
