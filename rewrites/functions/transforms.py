@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewrites.record import Functions, Helper, Manual
+from rewrites.record import Example, Functions, Helper, Manual
 
 _MODULE = 'NNX transforms functions that take the module'
 
@@ -57,4 +57,10 @@ def remat(module_class, prevent_cse=True, static_argnums=(), policy=None):
 
 _REMAT_NAMES = ('flax.linen.remat', 'flax.linen.checkpoint', 'flax.linen.partitioning.remat')
 
-RECORDS = (_ROWS, Functions(names={}, helpers=dict.fromkeys(_REMAT_NAMES, REMAT)))
+_REMAT = Functions(
+  names={},
+  helpers=dict.fromkeys(_REMAT_NAMES, REMAT),
+  examples=(Example('import jax\n\nsquare = jax.remat(lambda x: x * x)\n', None),),
+)
+
+RECORDS = (_ROWS, _REMAT)

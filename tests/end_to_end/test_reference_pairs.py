@@ -16,6 +16,8 @@ def outline(text):
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, ast.ClassDef) and [ast.unparse(base) for base in node.bases] == ['nnx.Module']:
       init = next(item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == '__init__')
+      for argument in init.args.kwonlyargs:
+        argument.annotation = None  # how a shape is annotated is a matter of taste
       found[node.name] = ast.unparse(init.args), _attributes(init)
   return found
 
