@@ -305,6 +305,8 @@ class CallWriter:
         break
       for key in keep:
         del removed[key]
+    while _keep_blocks(method.body, removed):
+      pass
     for statement in _outermost(method.body, set(removed)):
       self._delete(statement)
     self._iterate(method, init, removed, hidden)
@@ -484,7 +486,24 @@ def _emptied(statement: ast.stmt, removed: set[int]) -> bool:
   if not isinstance(statement, (ast.If, ast.For, ast.While, ast.With)):
     return False
   body = [*statement.body, *getattr(statement, 'orelse', [])]
-  return all(_emptied(item, removed) for item in body)
+  # A `raise` beside what is removed has moved along.
+  rest = [item for item in body if not isinstance(item, ast.Raise)]
+  return bool(rest) and all(_emptied(item, removed) for item in rest)
+
+
+def _keep_blocks(body: list[ast.stmt], removed: dict[int, ast.stmt]) -> bool:
+  """Takes back removals that would leave a branch without a statement; returns True if there were any."""
+  found = False
+  for statement in body:
+    if not isinstance(statement, (ast.If, ast.For, ast.While, ast.With)) or _emptied(statement, set(removed)):
+      continue
+    for block in (statement.body, getattr(statement, 'orelse', [])):
+      if block and all(_emptied(item, set(removed)) for item in block):
+        for item in ast.walk(ast.Module(block, [])):
+          found |= removed.pop(id(item), None) is not None
+      else:
+        found |= _keep_blocks(block, removed)
+  return found
 
 
 def _outermost(body: list[ast.stmt], removed: set[int]) -> list[ast.stmt]:

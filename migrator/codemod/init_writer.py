@@ -290,6 +290,9 @@ class InitWriter:
     if not body and not orelse:
       self.writer.rebound |= after
       return []
+    # A branch that only refuses a value goes along with the branches that use it.
+    body = body or self._refusal(node.body, level + 1)
+    orelse = orelse or self._refusal(node.orelse, level + 1)
     try:
       after |= self.writer.rebound
       self.writer.rebound = before
@@ -306,6 +309,11 @@ class InitWriter:
     if orelse:
       lines += self._else(node, level, orelse)
     return lines
+
+  def _refusal(self, block: list[ast.stmt], level: int) -> list[Line]:
+    if len(block) != 1 or not isinstance(block[0], ast.Raise) or block[0].exc is None or block[0].cause is not None:
+      return []
+    return [Line(level, f'raise {self.writer.text(block[0].exc)}', block[0])]
 
   def _else(self, node: ast.If, level: int, orelse: list[Line]) -> list[Line]:
     first = orelse[0]
