@@ -130,11 +130,7 @@ class Interpreter:
 
   def _Assert(self, node: ast.Assert, frame: Frame) -> bool:
     evaluate(self, node.test, frame)
-    self._learn(node.test, frame)
     return False
-
-  def _learn(self, test: ast.expr, frame: Frame) -> None:
-    """Nothing is learnt from assertions yet; they hold in the original program too."""
 
   def _Delete(self, node: ast.Delete, frame: Frame) -> bool:
     for target in node.targets:

@@ -50,7 +50,7 @@ def binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) -> Valu
     return any_of(it, right, lambda option: binary(it, op, left, option, node))
   unknown = first_unknown((left, right))
   if unknown is not None:
-    return _soft(unknown, left, right)
+    return unknown
   left, right = variable_value(left), variable_value(right)
   if isinstance(left, Array) or isinstance(right, Array):
     return _array_binary(it, op, left, right, node)
@@ -74,11 +74,6 @@ def binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) -> Valu
     if isinstance(left, (int, float)) or isinstance(right, (int, float)) or oracle.is_symbolic(left):
       return Opaque(ast.unparse(node), 'float' if op is ast.Div else 'any')
     return Unknown(f'{ast.unparse(node)} is not followed', node.lineno)
-
-
-def _soft(unknown: Unknown, left: Value, right: Value) -> Value:
-  """An operation with an operand that may be absent keeps the shape of the other one only at a join."""
-  return unknown
 
 
 def _array_binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) -> Value:

@@ -9,8 +9,17 @@ from tests.end_to_end.programs import all_programs, apply
 TIMEOUT = 120.0
 
 
+# Parts of these are NNX now and keep their variables under NNX names behind a Linen face: a known defect.
+RENAMED = frozenset({
+    'nested_wrappers-Transformer', 'scan_layers-Scanned', 'unet-UNet', 'unet-UNet 2', 'vmapped_experts-DoubleCritic'})
+
+
+def _marks(name):
+  return [pytest.mark.xfail(reason='variables behind a Linen face have NNX names', strict=True)] if name in RENAMED else []
+
+
 def _cases():
-  return [pytest.param(program, table, id=f'{program.name}-{table["name"]}') for program in all_programs()
+  return [pytest.param(program, table, id=(name := f'{program.name}-{table["name"]}'), marks=_marks(name)) for program in all_programs()
           for table in program.cases if program.expect.get(table['model']) == 'bridged'
           # Its arguments are modules, which the case writes in another way after the migration.
           and 'nnx_arguments' not in table]
@@ -32,10 +41,6 @@ def outputs(root, table):
 def test_bridged_class_runs_as_before(migration, tmp_path, program, table):
   root, result = migration(program)
   before, after = outputs(root, table), outputs(apply(result, root, tmp_path / 'after'), table)
-  if set(before) != set(after):
-    # A part that is NNX now keeps its variables under NNX names behind its Linen face, and the report says where.
-    assert any(finding.code == 'bridged-call-site' for finding in result.findings)
-    assert {path for path in before if path[0] == 'output'} == {path for path in after if path[0] == 'output'}
-    return
+  assert set(before) == set(after)
   for path, array in before.items():
     np.testing.assert_array_equal(after[path], array, err_msg=str(path))

@@ -30,6 +30,10 @@ def checker(tmp_path_factory):
     yield checker
 
 
+# A constant output, and a class without variables: some part has nothing to show.
+SHOW_LITTLE = frozenset({'batch_stats_variable: Net', 'odd_comments: Empty'})
+
+
 @pytest.mark.parametrize('program, table', list(_cases()))
 def test_same_numbers(checker, program, table):
   from migrator.equivalence import Case
@@ -38,8 +42,7 @@ def test_same_numbers(checker, program, table):
   result = checker.check(case)
   assert result.exit_code == 0, result
   compared = {part.name for part in result.parts if part.passed}
-  # An output that is constant, or a class without variables, leaves some part nothing to show.
-  vacuous = {part.name for part in result.parts if part.verdict.startswith('not compared')}
+  vacuous = {part.name for part in result.parts if part.verdict == 'not compared'} if case.name in SHOW_LITTLE else set()
   assert 'variables' in compared | vacuous
   assert 'eval' in compared | vacuous
   assert 'train' in compared | vacuous or case.train is None
