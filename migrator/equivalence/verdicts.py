@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+from migrator.equivalence.proof.verdict import ModeProof, Verdict
+
 FORMAT = 'linen2nnx-check'
 VERSION = 1
 
@@ -70,13 +72,17 @@ class PartResult:
 
 @dataclasses.dataclass(frozen=True)
 class CaseResult:
-  """All parts of one case; `failure` says why the case could not be run at all."""
+  """One case: `proofs` of its modes, then the numbers of its `parts`.
+
+  failure: why the case could not be run at all.
+  """
 
   name: str
   model: str
   parts: tuple[PartResult, ...] = ()
   failure: str = ''
   notes: tuple[str, ...] = ()
+  proofs: tuple[ModeProof, ...] = ()
 
   @property
   def exit_code(self) -> int:
@@ -84,9 +90,11 @@ class CaseResult:
     verdicts = [part.verdict for part in self.parts]
     # Loading the variables proves nothing about the computation.
     compared = any(part.passed for part in self.parts if part.name != VARIABLES)
-    if self.failure or ERROR in verdicts or not (compared or DIFFERS in verdicts):
+    differs = DIFFERS in verdicts or any(proof.verdict is Verdict.DIFFERS for proof in self.proofs)
+    compared = compared or any(proof.verdict.is_equal for proof in self.proofs)
+    if self.failure or ERROR in verdicts or not (compared or differs):
       return FAILURE
-    return DIFFERENCES if DIFFERS in verdicts else EQUAL
+    return DIFFERENCES if differs else EQUAL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +123,8 @@ class CheckReport:
 
 def _case(case: CaseResult) -> dict[str, Any]:
   return {'name': case.name, 'model': case.model, 'exit_code': case.exit_code, 'failure': case.failure,
-          'notes': list(case.notes), 'parts': [dataclasses.asdict(part) for part in case.parts]}
+          'notes': list(case.notes), 'proofs': [dataclasses.asdict(proof) for proof in case.proofs],
+          'parts': [dataclasses.asdict(part) for part in case.parts]}
 
 
 def _finite(value: Any) -> Any:
