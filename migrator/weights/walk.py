@@ -145,9 +145,10 @@ class Walk:
     class_name = names.class_of(member, linen, self.manifest)
     if class_name is not None and ':' in class_name:
       inside = self.module(class_name, linen, nnx)
-      return self._place(state, Placed(linen, nnx, class_name, inside=inside), None)
-    record = self.layer_for(class_name) if class_name else None
-    return self._place(state, Placed(linen, nnx, class_name, record=record), None)
+      return self._place(state, Placed(linen, nnx, rules=inside.state.meaning(), inside=inside), None)
+    placed = Placed(linen, nnx, record=self.layer_for(class_name) if class_name else None)
+    rules, missing = self.relative_rules(placed)
+    return self._place(state, dataclasses.replace(placed, rules=(frozenset(rules), tuple(missing))), None)
 
   def _place(self, state: State, placed: Placed, collection: str | None) -> State:
     """Uses a node: its cost is what fits on one side only."""

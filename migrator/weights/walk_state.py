@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from migrator.weights.errors import WeightsError
@@ -25,15 +25,16 @@ class Placed:
   """A Linen node that is an NNX node.
 
   record: the layer's record; None for leaves that keep their paths.
-  kind: the class, where one is known; it stands for `record` and `inside` in comparisons.
+  rules: what it does to the leaves below; two placements are the same if they do the same, so that it
+    does not matter which of two layers with the same parameters stands there.
   collection: set for a variable of the class itself.
   inside: the parse of a project class, which then lists its own placements.
   """
 
   linen: Path
   nnx: NnxPath
-  kind: str | None = None
   collection: str | None = None
+  rules: Hashable = None
   record: Layer | None = dataclasses.field(default=None, compare=False)
   inside: Outcome | None = dataclasses.field(default=None, compare=False)
 

@@ -233,3 +233,17 @@ def test_optional_norms_in_a_loop(layers, normed):
   tree += [('params', f'LayerNorm_{k}', 'scale') for k in range(normed)]
   leaf_map = compose(program, 'm:Root', tree)
   assert all(int(rule.linen[0][1].split('_')[1]) == rule.nnx[1] for rule in leaf_map)
+
+
+def test_layers_with_the_same_parameters_are_one_map():
+  kinds = ('Conv', 'ConvTranspose', 'Dense')
+  program = manifest(Branch(tuple((named('conv', kind, 'conv'),) for kind in kinds)))
+  paths = [('params', 'conv', 'kernel'), ('params', 'conv', 'bias')]
+  assert [rule.nnx for rule in compose(program, 'm:Root', paths)] == [('conv', 'bias'), ('conv', 'kernel')]
+
+
+def test_classes_that_map_otherwise_are_several_maps():
+  program = manifest(Branch(((named('a', 'm:One', 'a'),), (named('a', 'm:Two', 'a'),))),
+                     One=(named('x', 'Dense', 'first'),), Two=(named('x', 'Dense', 'second'),))
+  with pytest.raises(AmbiguousError, match='several maps fit'):
+    compose(program, 'm:Root', [('params', 'a', 'x', 'kernel')])
