@@ -52,6 +52,11 @@ class SourceFile:
     """The names in the text."""
     return frozenset(_WORD.findall(self.data))
 
+  def mentions(self, name: str) -> bool:
+    """Whether the text holds the name as a word; the text is not taken apart for it."""
+    word = name.encode()
+    return word in self.data and re.search(rb'\b' + re.escape(word) + rb'\b', self.data) is not None
+
   @functools.cached_property
   def stars(self) -> tuple[bytes, ...]:
     """The modules the text star-imports, as written; a guess from the text alone."""

@@ -2,17 +2,17 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from migrator.report.findings import Finding
 from migrator.source.bindings import Function
 from migrator.source.classes import SourceClass
-from migrator.source.files import find_files, parse
-from migrator.source.flax_names import is_linen_name
+from migrator.source.files import SourceFile, find_files, parse
+from migrator.source.flax_names import canonical, is_linen_name
 from migrator.source.index import FileIndex
 from migrator.source.modules import SourceModule, module_from
-from migrator.source.names import Resolver, dotted
+from migrator.source.names import Resolver, dotted, resolve_dots
 from migrator.source.relevance import relevant_modules
 from migrator.source.suspicion import suspicious_classes
 from migrator.source.uses import Use, uses
@@ -30,7 +30,7 @@ def read_project(paths: Sequence[Path], root: Path) -> Project:
   root = Path(root).absolute()
   files, errors = find_files(paths, root)
   project = Project(FileIndex(files, root), errors)
-  project.select(relevant_modules(project))
+  project.select(*relevant_modules(project))
   return project
 
 
@@ -51,6 +51,7 @@ class Project:
     self.root = index.root
     self.index = index
     self.modules: dict[str, SourceModule] = {}
+    self._may_use_linen: frozenset[str] = frozenset()
     self.classes: dict[str, SourceClass] = {}
     self.suspicious: list[Finding] = []
     self._errors = set(errors)
@@ -63,8 +64,12 @@ class Project:
   def errors(self) -> list[Finding]:
     return sorted(self._errors | set(self.index.errors))
 
-  def select(self, names: Sequence[str]) -> None:
-    """Makes the modules `names` the ones listed in `modules` and `classes`."""
+  def select(self, names: Sequence[str], may_use_linen: frozenset[str]) -> None:
+    """Makes the modules `names` the ones listed in `modules` and `classes`.
+
+    may_use_linen: the modules whose text leaves it possible that they use Linen.
+    """
+    self._may_use_linen = may_use_linen
     found = ((name, self.module(name)) for name in sorted(names))
     self.modules = {name: module for name, module in found if module is not None}
     listed = [item for item in self._classes.values() if item.module.name in self.modules]
@@ -101,6 +106,8 @@ class Project:
 
   def linen_uses(self, module: SourceModule) -> list[Use]:
     """Returns the uses of names that mean `flax.linen` or something in it; none left means none is left."""
+    if module.name not in self._may_use_linen:
+      return []
     return [use for use in self.uses(module) if is_linen_name(use.name)]
 
   def users(self, name: str) -> list[str]:
@@ -120,9 +127,34 @@ class Project:
     return self.index.find(name, importer.package if importer is not None else None)
 
   def may_define(self, module: str, name: str) -> bool:
-    """Returns whether the file of `module` mentions `name` or star-imports; asked before reading it."""
-    file = self.index.file(module)
-    return file is not None and (name.encode() in file.words or bool(file.stars))
+    """Returns whether the text of `module`, or of what it star-imports, leaves it possible that it offers `name`.
+
+    Asked before reading any of them.
+    """
+    asked: set[str] = set()
+    waiting = [module]
+    while waiting:
+      file = self.index.file(waiting.pop())
+      if file is None or file.name in asked:
+        continue
+      asked.add(file.name)
+      if file.mentions(name):
+        return True
+      stars = list(self._starred(file))
+      if any(is_linen_name(canonical(star)) for star in stars):
+        return True
+      waiting += stars
+    return False
+
+  def _starred(self, file: SourceFile) -> Iterator[str]:
+    """Yields the modules that the text of `file` star-imports, in the project's spelling where they are in it."""
+    for star in file.stars:
+      text = star.decode()
+      name = text.lstrip('.')
+      dots = text[:len(text) - len(name)]
+      absolute = resolve_dots(dots, name, file.package)
+      if absolute is not None:
+        yield self.index.find(absolute, None if dots else file.package) or absolute
 
   def module(self, name: str) -> SourceModule | None:
     """Returns the module called `name`, read on demand; None when it is no file here, or unreadable."""

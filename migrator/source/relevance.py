@@ -12,11 +12,14 @@ if TYPE_CHECKING:
   from migrator.source.project import Project
 
 
-def relevant_modules(project: Project) -> list[str]:
-  """Reads the modules that matter, and returns their names.
+def relevant_modules(project: Project) -> tuple[list[str], frozenset[str]]:
+  """Reads the modules that matter.
 
   First the files whose text mentions Flax or Linen; then, until nothing new comes, those that mention a Linen
   thing offered by a module read before; last the project modules that these import, and those of their bases.
+
+  Returns:
+    the names of the modules, and the names of those whose text may use Linen.
   """
   waiting = dict(sorted(project.index.files.items()))
   using = _read(project, waiting, [name for name, file in waiting.items() if _mentions_flax(file)])
@@ -29,7 +32,10 @@ def relevant_modules(project: Project) -> list[str]:
     found = [name for name, file in waiting.items() if any(_may_use(file, *offer) for offer in offering)]
     new = _read(project, waiting, found) or _below_other_files(project, waiting)
     using = using + new
-  return sorted({module.name for module in using} | _imported(project, using))
+  imported = _imported(project, using)
+  may_use = {module.name for module in using}
+  may_use |= {name for name in imported - may_use if _unselected_user(project, name, offers)}
+  return sorted({module.name for module in using} | imported), frozenset(may_use)
 
 
 def _read(project: Project, waiting: dict[str, SourceFile], names: list[str]) -> list[SourceModule]:
@@ -86,6 +92,16 @@ def _may_use(file: SourceFile, module: SourceModule, names: frozenset[bytes]) ->
     return True
   tails = (tail, b'') if module.is_package else (tail,)
   return any(star.rpartition(b'.')[2] in tails for star in file.stars)
+
+
+def _unselected_user(project: Project, name: str, offers: dict[str, frozenset[bytes]]) -> bool:
+  """Whether a module outside the given paths may use Linen; those inside were asked before."""
+  file = project.index.file(name)
+  if file is None or file.selected:
+    return False
+  modules = ((project.module(other), names) for other, names in offers.items() if names)
+  return _mentions_flax(file) or any(
+    _may_use(file, module, names) for module, names in modules if module is not None)
 
 
 def _below_other_files(project: Project, waiting: dict[str, SourceFile]) -> list[SourceModule]:
