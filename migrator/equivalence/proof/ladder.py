@@ -1,0 +1,64 @@
+"""The upper rungs of the ladder: two programs in one table, from the same program down to swapped operands."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from migrator.equivalence.proof.interpret import Interpreter, Marks
+from migrator.equivalence.proof.program import Program
+from migrator.equivalence.proof.rules import exact_rules, order_rules
+from migrator.equivalence.proof.table import Table
+from migrator.equivalence.proof.verdict import Verdict
+
+# Loops of at most this many steps are written out where one side has none.
+UNROLLED_STEPS = 64
+MarksOf = Callable[[Table], tuple[Marks | None, Marks | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+  """Both programs in one table: numbers of the outputs by name."""
+
+  table: Table
+  linen: Mapping[str, int]
+  nnx: Mapping[str, int]
+
+  def equal(self) -> set[str]:
+    """Returns the outputs that are the same expression on both sides."""
+    return {name for name, number in self.linen.items() if self.nnx.get(name) == number}
+
+
+def read(linen: Program, nnx: Program, table: Table, marks: MarksOf | None = None) -> Reading:
+  """Reads both programs into a table.  marks: what stands for marked values, for either side."""
+  of_linen, of_nnx = marks(table) if marks is not None else (None, None)
+  return Reading(table, Interpreter(linen, table, of_linen).run(), Interpreter(nnx, table, of_nnx).run())
+
+
+@dataclasses.dataclass(frozen=True)
+class Climb:
+  """verdicts: by output; what is not in it is on no upper rung.  reading: the first, exact one."""
+
+  verdicts: dict[str, Verdict]
+  reading: Reading
+
+
+def climb(linen: Program, nnx: Program, marks: MarksOf | None = None) -> Climb:
+  """Returns the best of the exact rungs for every output that both programs have."""
+  exact = read(linen, nnx, Table(exact_rules()), marks)
+  verdicts = dict.fromkeys(exact.equal(), Verdict.SAME_PROGRAM)
+  missing = (exact.linen.keys() & exact.nnx.keys()) - verdicts.keys()
+  steps = UNROLLED_STEPS if missing and _loops(linen, nnx) else 0
+  if missing and steps:
+    equal = read(linen, nnx, Table(exact_rules(), steps), marks).equal()
+    verdicts |= dict.fromkeys(missing & equal, Verdict.SAME_UNROLLED)
+    missing -= equal
+  if missing:
+    equal = read(linen, nnx, Table(order_rules(), steps), marks).equal()
+    verdicts |= dict.fromkeys(missing & equal, Verdict.SAME_UP_TO_ORDER)
+  return Climb(verdicts, exact)
+
+
+def _loops(*programs: Program) -> bool:
+  return any(item.op == 'scan' and isinstance(dict(item.params)['length'], int) and
+             dict(item.params)['length'] <= UNROLLED_STEPS
+             for program in programs for item in program.equations())
