@@ -14,6 +14,7 @@ from migrator.roots import existing, find_roots
 
 if TYPE_CHECKING:
   from migrator.equivalence import Case, CaseResult, CheckReport, PartResult
+  from migrator.equivalence.proof import ModeProof
   from migrator.manifest import Manifest
 
 WORST_SHOWN = 5
@@ -105,11 +106,21 @@ def _case(case: CaseResult) -> Iterator[str]:
   yield f'{case.name}  ({case.model})'
   if case.failure:
     yield from _indented('failed: ' + case.failure)
+  for proof in case.proofs:
+    yield from _proof(proof)
   for part in case.parts:
     yield from _part(part)
   for note in case.notes:
     yield from _indented('note: ' + note)
   yield ''
+
+
+def _proof(proof: ModeProof) -> Iterator[str]:
+  counted = f'{proof.outputs} array{"s" * (proof.outputs != 1)}'
+  yield f'  {proof.verdict:<24}  {proof.mode:<12}  {proof.reason or f"{counted}, {proof.shapes}".rstrip(", ")}'
+  for module in proof.modules:
+    lines = ', '.join(filter(None, (module.linen_line, module.nnx_line)))
+    yield f'      {module.place} of {module.linen or "the model"}: {module.verdict}: {module.cause}  {lines}'.rstrip()
 
 
 def _part(part: PartResult) -> Iterator[str]:

@@ -26,6 +26,10 @@ from migrator.equivalence.models import (
   value_of,
   words_of,
 )
+from migrator.equivalence.proof.answer import described, traced_answer
+from migrator.equivalence.proof.linen_programs import LinenPrograms, flat
+from migrator.equivalence.proof.shapes import possible
+from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
 from migrator.equivalence.sown import watched_sow, without
 
@@ -50,19 +54,40 @@ class LinenSide:
     self._root = root
     self._names = {**library_names(), 'nn': nn, 'linen': nn}
     self._prepared: Prepared | None = None
+    self._programs: LinenPrograms | None = None
+    self._traced: Traced | None = None
+
+  def describe(self, message: Message) -> Message:
+    """Builds the model of `body['case']`; answers with the shapes of its variables, no numbers."""
+    case, model, inputs = self._built(message)
+    shapes = self._shapes(case, model, inputs)[0]
+    ready = Prepared(case, model, inputs, {})
+    self._programs = LinenPrograms(
+      lambda mode, variables, arrays: self._apply(ready, mode, variables, arrays), shapes, inputs)
+    listed = [[list(path), *described(leaf)] for path, leaf in flat(shapes).items()]
+    return Message({'digest': inputs.digest(), 'variables': listed, 'plans': possible(inputs.arrays)})
+
+  def trace(self, message: Message) -> Message:
+    """Answers with the program of `body['kind']` in `body['mode']`, for the shapes of `body['plan']`."""
+    assert self._programs is not None
+    self._traced, answer = traced_answer(self._programs, message.body, 'linen', self._root)
+    return answer
 
   def prepare(self, message: Message) -> Message:
     """Builds the model of `body['case']`; answers with its random variables."""
+    case, model, inputs = self._built(message)
+    variables = self._variables(case, model, inputs)
+    self._prepared = Prepared(case, model, inputs, variables)
+    return Message({'digest': inputs.digest()}, in_group('variables', arrays_of(variables)))
+
+  def _built(self, message: Message) -> tuple[Case, nn.Module, CallInputs]:
     case = from_json(message.body['case'], 'case')
     kind = find_class(case.model, self._root)
     if not issubclass(kind, nn.Module):
       raise RequestError(f'{case.model}: the class under the Linen root is no flax.linen.Module; '
                          'give the folder or the revision before the migration')
     arguments = {name: value_of(text, self._names) for name, text in case.arguments.items()}
-    model, inputs = kind(**arguments), CallInputs.of_case(case, self._names)
-    variables = self._variables(case, model, inputs)
-    self._prepared = Prepared(case, model, inputs, variables)
-    return Message({'digest': inputs.digest()}, in_group('variables', arrays_of(variables)))
+    return case, kind(**arguments), CallInputs.of_case(case, self._names)
 
   def forward(self, message: Message) -> Message:
     """Runs `body['mode']`; answers with output, collections after the call, and the keys drawn."""
@@ -123,8 +148,8 @@ class LinenSide:
     as_fields = {name: value for name, value in flags.items() if name in fields}
     return model.clone(**as_fields), {name: flags[name] for name in flags if name not in as_fields}
 
-  def _variables(self, case: Case, model: nn.Module, inputs: CallInputs) -> dict[str, Any]:
-    """Returns the tree of variables, floats random, everything else as initialised."""
+  def _shapes(self, case: Case, model: nn.Module, inputs: CallInputs) -> tuple[dict[str, Any], Any]:
+    """Returns the shapes of the variables as a tree, and the function of the inputs that makes them."""
     ready = Prepared(case, model, inputs, {})
     flagged, flags = self._flagged(ready, 'train' if case.eval is None else 'eval')
 
@@ -138,7 +163,11 @@ class LinenSide:
       return {name: tree for name, tree in kept.items() if tree}
 
     with watched_sow(nn.Module) as sown:
-      shapes = jax.eval_shape(initialise, inputs.arrays)
+      return jax.eval_shape(initialise, inputs.arrays), initialise
+
+  def _variables(self, case: Case, model: nn.Module, inputs: CallInputs) -> dict[str, Any]:
+    """Returns the tree of variables, floats random, everything else as initialised."""
+    shapes, initialise = self._shapes(case, model, inputs)
     inexact = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in jax.tree.leaves(shapes)]
     # Initial values cost a compilation; they are needed only where something keeps them.
     initial = shapes if all(inexact) else jax.jit(initialise)(inputs.arrays)

@@ -24,10 +24,14 @@ from migrator.equivalence.models import (
 from migrator.equivalence.module_paths import module_paths
 from migrator.equivalence.nnx_build import build, call_method
 from migrator.equivalence.nnx_keys import make_constant, misdrawn, replay
+from migrator.equivalence.proof.answer import abstract, traced_answer
+from migrator.equivalence.proof.nnx_programs import AbstractModel, NnxPrograms, uncounted_draws
+from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
 from migrator.equivalence.sown import watched_sow
 from migrator.equivalence.weight_map import WeightMap
 from migrator.manifest import Branch, Leaf, Manifest
+from migrator.weights import convert_state, nnx_leaves, transform
 from migrator.weights.errors import WeightsError
 
 
@@ -55,17 +59,63 @@ class NnxSide:
     self._root = root
     self._names = {**library_names(), 'nn': nnx, 'nnx': nnx}
     self._prepared: Prepared | None = None
+    self._programs: NnxPrograms | None = None
+    self._traced: Traced | None = None
 
-  def prepare(self, message: Message) -> Message:
-    """Builds the model of `body['case']`, loads the variables, and answers with them as read back."""
+  def describe(self, message: Message) -> Message:
+    """Builds the model of `body['case']` with shapes alone and maps Linen's variables onto it.
+
+    Answers with the NNX path of every Linen module, or with 'misfit' where a leaf has no counterpart.
+    """
+    case, manifest, kind, inputs = self._asked(message)
+    variables = {tuple(path): abstract(shape, dtype) for path, shape, dtype in message.body['variables']}
+    model, fields = self._abstract(kind, case, manifest, inputs)
+    try:
+      leaf_map = convert_state.map_for(nested(variables), manifest, case.model, model)
+      convert_state.checked(leaf_map, transform.forward(leaf_map, variables), nnx_leaves.weights(model))
+    except WeightsError as error:
+      return Message({'digest': inputs.digest(), 'misfit': str(error)})
+
+    def call_of(model: nnx.Module, mode: str) -> Any:
+      return self._method(case, model, inputs, fields, mode)[0]
+
+    self._programs = NnxPrograms(AbstractModel(model, leaf_map, variables), call_of, nested(variables), inputs)
+    known = [path[1:] for path in variables]
+    paths = module_paths(model, manifest, case.model, known)
+    return Message({'digest': inputs.digest(), 'leaves': len(leaf_map.rules),
+                    'modules': [['/'.join(linen), '/'.join(map(str, own))] for linen, own in paths.items()]})
+
+  def trace(self, message: Message) -> Message:
+    """Answers with the program of `body['kind']` in `body['mode']`, for the shapes of `body['plan']`."""
+    assert self._programs is not None
+    self._traced, answer = traced_answer(self._programs, message.body, 'nnx', self._root)
+    return answer
+
+  def _asked(self, message: Message) -> tuple[Case, Manifest, type, CallInputs]:
     case = from_json(message.body['case'], 'case')
     manifest = Manifest.from_json(message.body['manifest'])
     kind = find_class(case.model, self._root)
     if not issubclass(kind, nnx.Module):
       raise RequestError(f'{case.model}: the class under the NNX root is no flax.nnx.Module; '
                          'give the folder after the migration')
-    entry, inputs = manifest.classes[case.model], CallInputs.of_case(case, self._names)
-    model, fields = build(kind, case, entry, inputs, self._names)
+    return case, manifest, kind, CallInputs.of_case(case, self._names)
+
+  def _abstract(self, kind: type, case: Case, manifest: Manifest,
+                inputs: CallInputs) -> tuple[nnx.Module, dict[str, Any]]:
+    fields: dict[str, Any] = {}
+
+    def made() -> nnx.Module:
+      model, found = build(kind, case, manifest.classes[case.model], inputs, self._names)
+      fields.update(found)
+      return model
+
+    with uncounted_draws():
+      return nnx.eval_shape(made), fields
+
+  def prepare(self, message: Message) -> Message:
+    """Builds the model of `body['case']`, loads the variables, and answers with them as read back."""
+    case, manifest, kind, inputs = self._asked(message)
+    model, fields = build(kind, case, manifest.classes[case.model], inputs, self._names)
     variables = message.group('variables')
     try:
       try:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from migrator.equivalence.base import revision
 from migrator.equivalence.cases import Case, check_unique
 from migrator.equivalence.parts import CaseRun
 from migrator.equivalence.process import WorkerError, WorkerProcess
+from migrator.equivalence.proof.case_proof import CaseProof
 from migrator.equivalence.protocol import Message
 from migrator.equivalence.verdicts import CaseResult, CheckReport
 from migrator.failure import Failure
@@ -64,7 +66,10 @@ class Checker:
     if entry.outcome != 'native':
       return _failed(case, f'{case.model} was not migrated (it is {entry.outcome}), so there is no NNX model')
     try:
-      return CaseRun(case, self._manifest, self._worker('linen'), self._worker('nnx'), self._timeout).result()
+      workers = self._worker('linen'), self._worker('nnx')
+      proofs = CaseProof(case, self._manifest, *workers, self._timeout).proofs()
+      result = CaseRun(case, self._manifest, *workers, self._timeout).result()
+      return dataclasses.replace(result, proofs=proofs)
     except WorkerError as error:
       return _failed(case, f'{error}\n{error.trace}'.strip())
     finally:

@@ -88,5 +88,5 @@ class Closing:
     for arg in node.args:
       skeleton, holes = self._known[arg]
       parts.append((skeleton, tuple(places.setdefault(hole, len(places)) for hole in holes)))
-    params = (HERE, *node.params[1:]) if node.op == 'item' and node.params[0] == self._level else node.params
+    params = (HERE, *node.params[1:]) if node.op in ('item', 'step') and node.params[0] == self._level else node.params
     return self._table.skeleton((node.op, params, node.shape, node.dtype, tuple(parts))), tuple(places)

@@ -1,0 +1,30 @@
+"""What a worker answers to a request for a program."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from migrator.equivalence.proof.tracing import Traced
+from migrator.equivalence.protocol import Message, in_group
+
+
+def traced_answer(programs: Any, body: dict[str, Any], side: str, root: Path) -> tuple[Traced, Message]:
+  """Traces `body['kind']` in `body['mode']` for the shapes of `body['plan']`; 'keys' as for numbers."""
+  traced = programs.traced(body['kind'], body['mode'], body['plan'], body['keys'] == 'constant')
+  program = traced.program(side)
+  return traced, Message({'program': program.to_json(), 'hash': program.digest()},
+                         in_group('constants', program.arrays()))
+
+
+def described(leaf: Any) -> tuple[list[int], str]:
+  """Returns shape and dtype as JSON has them."""
+  return list(leaf.shape), str(leaf.dtype)
+
+
+def abstract(shape: list[int], dtype: str) -> jax.ShapeDtypeStruct:
+  """Returns the abstract array of `described`; random keys too."""
+  kind: Any = jax.eval_shape(lambda: jax.random.key(0)).dtype if dtype.startswith('key') else jnp.dtype(dtype)
+  return jax.ShapeDtypeStruct(tuple(shape), kind)

@@ -1,0 +1,184 @@
+"""The proofs of one case: asks both workers for programs, climbs the ladder for every mode."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from migrator.equivalence.cases import Case
+from migrator.equivalence.process import WorkerError, WorkerProcess
+from migrator.equivalence.proof.draws import DRAW, draw_marks, marks_of
+from migrator.equivalence.proof.explain import difference
+from migrator.equivalence.proof.interpret import Marks
+from migrator.equivalence.proof.ladder import Climb, climb
+from migrator.equivalence.proof.program import Program, from_json
+from migrator.equivalence.proof.shapes import PLANS
+from migrator.equivalence.proof.table import Table
+from migrator.equivalence.proof.verdict import ModeProof, OutputVerdict, Verdict, worst
+from migrator.equivalence.protocol import Message
+from migrator.manifest import Manifest
+
+WEIGHTS = 'weights'
+TRACED = 'what Python decides while tracing (flags, dtypes, sizes) is proved for the values of the case'
+COMPILED = 'equal programs are compiled to equal code'
+KEYS = 'the k-th key a module draws is the same on both sides; whether keys are independent is the audit of keys'
+ONE_KEY = 'random keys could not be aligned: every draw used one same key on both sides'
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+  """The two programs of one kind and mode, and the plan of shapes they were traced for."""
+
+  kind: str
+  mode: str
+  plan: str
+  keys: str
+  linen: Program
+  nnx: Program
+  linen_hash: str
+  nnx_hash: str
+
+
+class CaseProof:
+  """Proves one case with two workers.
+
+  proofs of modes that cannot be traced say why; only a worker that ended raises WorkerError.
+  """
+
+  def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess,
+               timeout: float):
+    self._case, self._manifest, self._timeout = case, manifest, timeout
+    self._linen, self._nnx = linen, nnx
+    self._plans: list[str] = []
+    self._linen_paths: dict[str, str] = {}
+
+  def proofs(self) -> tuple[ModeProof, ...]:
+    """Returns the proofs of all modes; the first is that every leaf has its place."""
+    first = self._described()
+    if first.verdict is not Verdict.SAME_PROGRAM:
+      return (first,)
+    modes = [mode for mode in ('eval', 'train') if getattr(self._case, mode) is not None]
+    found = [first]
+    for mode in modes:
+      found += self._forward(mode)
+    if self._case.gradients:
+      found.append(self._gradient(modes[-1]))
+    return tuple(found)
+
+  def _described(self) -> ModeProof:
+    body = {'do': 'describe', 'case': self._case.to_json()}
+    try:
+      linen = self._ask(self._linen, Message(body)).body
+      given = {**body, 'manifest': self._manifest.to_json(), 'variables': linen['variables']}
+      nnx = self._ask(self._nnx, Message(given)).body
+    except WorkerError as error:
+      return _not_proved(WEIGHTS, error)
+    if 'misfit' in nnx:
+      return ModeProof(WEIGHTS, Verdict.DIFFERS, outputs=len(linen['variables']), reason=nnx['misfit'])
+    self._plans, self._linen_paths = linen['plans'], {own: path for path, own in nnx['modules']}
+    words = 'every leaf of either side is used exactly once, with its shape and dtype'
+    return ModeProof(WEIGHTS, Verdict.SAME_PROGRAM, outputs=nnx['leaves'], assumptions=(words,))
+
+  def _forward(self, mode: str) -> list[ModeProof]:
+    try:
+      pair, climbed = self._best('forward', mode)
+    except WorkerError as error:
+      return [_not_proved(mode, error)]
+    found = [self._judged(mode, pair, climbed, ('output',))]
+    state = self._judged(f'{mode} state', pair, climbed, ('state',))
+    return found + ([state] if state.outputs else [])
+
+  def _gradient(self, mode: str) -> ModeProof:
+    try:
+      pair, climbed = self._best('gradient', mode)
+    except WorkerError as error:
+      return _not_proved('gradient', error)
+    return self._judged('gradient', pair, climbed, ('gradient',))
+
+  def _best(self, kind: str, mode: str) -> tuple[Pair, Climb]:
+    """Returns the programs for the most general shapes that are proved, or else for those of the case."""
+    error: WorkerError | None = None
+    for plan in list(self._plans):
+      try:
+        pair = self._pair(kind, mode, plan)
+      except WorkerError as problem:
+        if problem.dead or plan == self._plans[-1]:
+          raise
+        self._plans.remove(plan)
+        continue
+      climbed = climb(pair.linen, pair.nnx, lambda table, pair=pair: self._marks(table, pair))
+      if plan == self._plans[-1] or pair.linen.outputs == pair.nnx.outputs and \
+          all(name in climbed.verdicts for name in pair.linen.outputs):
+        return pair, climbed
+    raise error or WorkerError('there is no plan of shapes')
+
+  def _pair(self, kind: str, mode: str, plan: str, keys: str = 'recorded') -> Pair:
+    request = Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys})
+    linen, nnx = self._both(request)
+    pair = Pair(kind, mode, plan, keys, _program(linen), _program(nnx), linen.body['hash'], nnx.body['hash'])
+    if keys == 'recorded' and self._draws(pair.linen, False) != self._draws(pair.nnx, True):
+      return self._pair(kind, mode, plan, 'constant')
+    return pair
+
+  def _draws(self, program: Program, is_nnx: bool) -> set[tuple[str, str]]:
+    places = {tuple(mark.split('|')[1:3]) for mark in marks_of(program, DRAW)}
+    return {(self._linen_path(place) if is_nnx else place, stream) for place, stream in places}
+
+  def _linen_path(self, place: str) -> str:
+    return self._linen_paths.get(place, f'NNX {place}')
+
+  def _marks(self, table: Table, pair: Pair) -> tuple[Marks, Marks]:
+    return draw_marks(table, pair.linen, str), draw_marks(table, pair.nnx, self._linen_path)
+
+  def _judged(self, mode: str, pair: Pair, climbed: Climb, groups: Sequence[str]) -> ModeProof:
+    names = [name for name in dict.fromkeys((*pair.linen.outputs, *pair.nnx.outputs))
+             if name.split('/')[0] in groups]
+    outputs = [_output(name, climbed) for name in names]
+    lower = sorted((item for item in outputs if item.verdict is not Verdict.SAME_PROGRAM),
+                   key=lambda item: worst([item.verdict]), reverse=True)
+    verdict = worst(item.verdict for item in outputs)
+    reason = f'{lower[0].name}: {lower[0].detail}' if lower and not verdict.is_equal else ''
+    return ModeProof(mode, verdict, PLANS[pair.plan].words, len(names), tuple(lower), self._assumptions(pair),
+                     (), pair.linen_hash, pair.nnx_hash, pair.linen.size(), pair.nnx.size(), reason)
+
+  def _assumptions(self, pair: Pair) -> tuple[str, ...]:
+    drawn = bool(marks_of(pair.linen, DRAW) or marks_of(pair.nnx, DRAW))
+    keys = [] if not drawn else [KEYS if pair.keys == 'recorded' else ONE_KEY]
+    return (TRACED, COMPILED, *keys)
+
+  def _both(self, request: Message) -> tuple[Message, Message]:
+    """Lets both sides work at the same time; both answers are fetched before either's failure is raised."""
+    self._linen.post(request)
+    self._nnx.post(request)
+    answers = [(worker, worker.outcome(self._timeout)) for worker in (self._linen, self._nnx)]
+    for worker, answer in answers:
+      if isinstance(answer, WorkerError):
+        raise WorkerError(f'{worker.side}: {answer}', answer.trace, answer.dead)
+    first, second = (answer for _, answer in answers if isinstance(answer, Message))
+    return first, second
+
+  def _ask(self, worker: WorkerProcess, message: Message) -> Message:
+    try:
+      return worker.ask(message, self._timeout)
+    except WorkerError as error:
+      raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from None
+
+
+def _program(message: Message) -> Program:
+  return from_json(message.body['program'], message.group('constants'))
+
+
+def _output(name: str, climbed: Climb) -> OutputVerdict:
+  verdict = climbed.verdicts.get(name)
+  if verdict is not None:
+    return OutputVerdict(name, verdict)
+  reading = climbed.reading
+  if name not in reading.linen or name not in reading.nnx:
+    side = 'NNX' if name in reading.nnx else 'Linen'
+    return OutputVerdict(name, Verdict.DIFFERS, f'only {side} has it')
+  return OutputVerdict(name, Verdict.NOT_PROVED, difference(reading.table, reading.linen[name], reading.nnx[name]))
+
+
+def _not_proved(mode: str, error: WorkerError) -> ModeProof:
+  if error.dead:
+    raise error
+  return ModeProof(mode, Verdict.NOT_PROVED, reason=' '.join(str(error).split()))

@@ -1,0 +1,85 @@
+"""The Linen side as traced programs: forward, gradient."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from migrator.equivalence.models import nested, words_of
+from migrator.equivalence.proof.marks import marked_linen_draws
+from migrator.equivalence.proof.shapes import Specs
+from migrator.equivalence.proof.tracing import Traced, Tree, trace, weighted_sum, weights_for
+
+# (mode, variables, arrays) -> (output, changed collections)
+Apply = Callable[[str, Any, Any], tuple[Any, Any]]
+
+
+class LinenPrograms:
+  """Programs of one case.
+
+  apply: calls the model.  variables: its shapes as a tree.  arrays: the inputs of the case.
+  """
+
+  def __init__(self, apply: Apply, variables: Tree, inputs: Any):
+    self._apply, self._variables = apply, variables
+    self._outputs: dict[tuple[str, str], Any] = {}
+    self._specs = Specs(inputs.arrays)
+
+  def traced(self, kind: str, mode: str, plan: str, constant_keys: bool) -> Traced:
+    """Returns the program of a kind ('forward', 'gradient') in a mode, for the shapes of a plan."""
+    with marked_linen_draws(constant_keys):
+      return getattr(self, f'_{kind}')(mode, plan)
+
+  def _forward(self, mode: str, plan: str) -> Traced:
+    def forward(given: Tree) -> Tree:
+      output, changed = self._apply(mode, given['variables'], given['inputs'])
+      kept = {name: tree for name, tree in given['variables'].items() if name != 'params'}
+      return {'output': output, 'state': {**kept, **changed}}
+
+    traced = trace(forward, {'variables': self._variables, 'inputs': self._specs.of(plan)})
+    self._outputs[mode, plan] = traced.shapes['output']
+    return traced
+
+  def _gradient(self, mode: str, plan: str) -> Traced:
+    if (mode, plan) not in self._outputs:
+      self._forward(mode, plan)
+
+    def gradient(given: Tree) -> Tree:
+      rest = {name: tree for name, tree in given['variables'].items() if name != 'params'}
+
+      def loss(params: Any, floats: Any) -> jax.Array:
+        arrays = with_floats(given['inputs'], floats)
+        output, _ = self._apply(mode, {**rest, 'params': params}, arrays)
+        return weighted_sum(output, given['weights'])
+
+      params = given['variables'].get('params', {})
+      by_params, by_inputs = jax.grad(loss, (0, 1), allow_int=True)(params, floats_of(given['inputs']))
+      return {'gradient': {'params': plain_gradients(by_params), 'inputs': by_inputs}}
+
+    return trace(gradient, {'variables': self._variables,
+                            'inputs': self._specs.of(plan),
+                            'weights': weights_for(self._outputs[mode, plan])})
+
+
+def floats_of(arrays: Any) -> list[Any]:
+  """Returns the arrays a gradient exists for."""
+  return [array for array in arrays if jnp.issubdtype(array.dtype, jnp.floating)]
+
+
+def with_floats(arrays: Any, floats: Any) -> list[Any]:
+  """Returns the arrays with the float ones replaced in order."""
+  following = iter(floats)
+  return [next(following) if jnp.issubdtype(array.dtype, jnp.floating) else array for array in arrays]
+
+
+def plain_gradients(tree: Any) -> Tree:
+  """Returns the gradients without those of whole numbers, which are none."""
+  leaves = {path: leaf for path, leaf in flat(tree).items() if leaf.dtype != jax.dtypes.float0}
+  return nested(leaves)
+
+
+def flat(tree: Any) -> dict[tuple[str, ...], Any]:
+  """Returns the leaves of a tree by path."""
+  return {words_of(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}

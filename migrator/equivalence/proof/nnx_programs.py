@@ -1,0 +1,145 @@
+"""The NNX side as traced programs: the same functions of Linen's variables, with the leaf map inside."""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from migrator.equivalence.models import nested
+from migrator.equivalence.proof.linen_programs import flat, floats_of, plain_gradients, with_floats
+from migrator.equivalence.proof.marks import mark_nnx_streams
+from migrator.equivalence.proof.shapes import Specs
+from migrator.equivalence.proof.tracing import Traced, Tree, trace, weighted_sum, weights_for
+from migrator.equivalence.weight_map import NNX_ONLY
+from migrator.weights import nnx_leaves, transform
+from migrator.weights.leaf_map import LeafMap, NnxPath
+
+# (model, mode) -> function of (model, arrays)
+CallOf = Callable[[nnx.Module, str], Callable[[nnx.Module, Any], Any]]
+
+
+class AbstractModel:
+  """A model of shapes; every trace gets a fresh one, filled with the tracers of Linen's variables.
+
+  leaf_map: every leaf of either side in exactly one rule.
+  """
+
+  def __init__(self, model: nnx.Module, leaf_map: LeafMap, template: Mapping[tuple[str, ...], Any]):
+    self._graph, self._state = nnx.split(model)
+    self._map, self._template = leaf_map, template
+
+  def keys(self) -> Tree:
+    """Returns the shapes of the random keys of the model, by path."""
+    return dict(self._random(nnx.RngKey))
+
+  def filled(self, variables: Tree, keys: Tree, constant: bool) -> nnx.Module:
+    """Returns the model with these variables, and with random streams whose draws are marked."""
+    # Copied: a variable belongs to the trace that made it.
+    model = nnx.merge(self._graph, jax.tree.map(lambda leaf: leaf, self._state))
+    values = transform.forward(self._map, flat(variables))
+    for path, variable in nnx_leaves.weights(model).items():
+      variable.set_value(values[path])
+    for path, variable in _variables(model, nnx.RngKey):
+      variable.set_value(keys['/'.join(map(str, path))])
+    for _, variable in _variables(model, nnx.RngCount):
+      variable.set_value(jnp.zeros(variable.get_value().shape, jnp.uint32))
+    mark_nnx_streams(model, constant)
+    return model
+
+  def to_linen(self, state: Any) -> dict[tuple[str, ...], Any]:
+    """Returns the arrays of a State (all variables or a part, or gradients) by Linen path."""
+    values = {cast(NnxPath, path): _value(leaf) for path, leaf in nnx.to_flat_state(state)
+              if not isinstance(leaf, nnx_leaves.RANDOM)}
+    rules = LeafMap(tuple(rule for rule in self._map if rule.nnx in values))
+    extra = {(NNX_ONLY, *map(str, path)): value for path, value in values.items()
+             if path not in rules.nnx_paths()}
+    return {**transform.backward(rules, values, self._template), **extra}
+
+  def _random(self, kind: type) -> Iterator[tuple[str, Any]]:
+    for path, leaf in nnx.to_flat_state(self._state):
+      if isinstance(leaf, kind):
+        yield '/'.join(map(str, path)), _value(leaf)
+
+
+class NnxPrograms:
+  """Programs of one case.
+
+  variables: shapes of Linen's variables as a tree.  call_of: how the model is called in a mode.
+  """
+
+  def __init__(self, model: AbstractModel, call_of: CallOf, variables: Tree, inputs: Any):
+    self._model, self._call_of, self._variables = model, call_of, variables
+    self._outputs: dict[tuple[str, str], Any] = {}
+    self._specs = Specs(inputs.arrays)
+
+  def traced(self, kind: str, mode: str, plan: str, constant_keys: bool) -> Traced:
+    """Returns the program of a kind ('forward', 'gradient') in a mode, for the shapes of a plan."""
+    return getattr(self, f'_{kind}')(mode, plan, constant_keys)
+
+  def _forward(self, mode: str, plan: str, constant: bool) -> Traced:
+    def forward(given: Tree) -> Tree:
+      model = self._model.filled(given['variables'], given['keys'], constant)
+      before = {path: variable.get_value() for path, variable in nnx_leaves.weights(model).items()}
+      output = self._call_of(model, mode)(model, given['inputs'])
+      state = self._model.to_linen(_changed(nnx.state(model), before))
+      return {'output': output, 'state': nested(state)}
+
+    traced = trace(forward, self._given(plan))
+    self._outputs[mode, plan] = traced.shapes['output']
+    return traced
+
+  def _gradient(self, mode: str, plan: str, constant: bool) -> Traced:
+    if (mode, plan) not in self._outputs:
+      self._forward(mode, plan, constant)
+
+    def gradient(given: Tree) -> Tree:
+      model = self._model.filled(given['variables'], given['keys'], constant)
+      call = self._call_of(model, mode)
+
+      def loss(model: nnx.Module, floats: Any) -> jax.Array:
+        return weighted_sum(call(model, with_floats(given['inputs'], floats)), given['weights'])
+
+      take = nnx.grad(loss, argnums=(nnx.DiffState(0, nnx.Param), 1), allow_int=True)
+      by_params, by_inputs = take(model, floats_of(given['inputs']))
+      found = nested(dict(self._model.to_linen(by_params).items()))
+      params = {**found.pop('params', {}), **found}
+      return {'gradient': {'params': plain_gradients(params), 'inputs': by_inputs}}
+
+    return trace(gradient, {**self._given(plan), 'weights': weights_for(self._outputs[mode, plan])})
+
+  def _given(self, plan: str) -> Tree:
+    return {'variables': self._variables, 'keys': self._model.keys(),
+            'inputs': self._specs.of(plan)}
+
+
+@contextlib.contextmanager
+def uncounted_draws() -> Iterator[None]:
+  """Streams hand out keys without counting: where only shapes matter, counting costs quadratic time.
+
+  Setting a traced variable asks the tracer for its sharding, and the refusal lists all equations so far.
+  """
+  original = nnx.RngStream.__call__
+  nnx.RngStream.__call__ = lambda self: self.key[...]  # type: ignore[method-assign]
+  try:
+    yield
+  finally:
+    nnx.RngStream.__call__ = original  # type: ignore[method-assign]
+
+
+def _changed(state: Any, before: Mapping[NnxPath, Any]) -> Any:
+  """Returns the state without parameters that are as they were, which is what Linen returns too."""
+  return nnx.from_flat_state([
+    (path, leaf) for path, leaf in nnx.to_flat_state(state)
+    if not (isinstance(leaf, nnx.Param) and before.get(nnx_leaves.plain(path)) is _value(leaf))])
+
+
+def _variables(model: nnx.Module, kind: type) -> list[tuple[Any, Any]]:
+  return [(path, node) for path, node in nnx.iter_graph(model) if isinstance(node, kind)]
+
+
+def _value(leaf: Any) -> Any:
+  return leaf.get_value() if isinstance(leaf, nnx.Variable) else leaf
