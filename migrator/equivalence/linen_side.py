@@ -26,7 +26,7 @@ from migrator.equivalence.models import (
   value_of,
   words_of,
 )
-from migrator.equivalence.proof.answer import described, traced_answer
+from migrator.equivalence.proof.answer import described, fingerprint_answer, traced_answer
 from migrator.equivalence.proof.linen_programs import LinenPrograms, flat
 from migrator.equivalence.proof.shapes import possible
 from migrator.equivalence.proof.tracing import Traced
@@ -72,6 +72,11 @@ class LinenSide:
     assert self._programs is not None
     self._traced, answer = traced_answer(self._programs, message.body, 'linen', self._root)
     return answer
+
+  def fingerprint(self, message: Message) -> Message:
+    """Answers with hashes of the outputs of the program traced last, at random points."""
+    assert self._traced is not None and self._programs is not None
+    return fingerprint_answer(self._traced, message.body, self._programs.inputs.arrays)
 
   def prepare(self, message: Message) -> Message:
     """Builds the model of `body['case']`; answers with its random variables."""

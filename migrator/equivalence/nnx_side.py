@@ -24,7 +24,7 @@ from migrator.equivalence.models import (
 from migrator.equivalence.module_paths import module_paths
 from migrator.equivalence.nnx_build import build, call_method
 from migrator.equivalence.nnx_keys import make_constant, misdrawn, replay
-from migrator.equivalence.proof.answer import abstract, traced_answer
+from migrator.equivalence.proof.answer import abstract, fingerprint_answer, traced_answer
 from migrator.equivalence.proof.nnx_programs import AbstractModel, NnxPrograms, uncounted_draws
 from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
@@ -90,6 +90,11 @@ class NnxSide:
     assert self._programs is not None
     self._traced, answer = traced_answer(self._programs, message.body, 'nnx', self._root)
     return answer
+
+  def fingerprint(self, message: Message) -> Message:
+    """Answers with hashes of the outputs of the program traced last, at random points."""
+    assert self._traced is not None and self._programs is not None
+    return fingerprint_answer(self._traced, message.body, self._programs.inputs.arrays)
 
   def _asked(self, message: Message) -> tuple[Case, Manifest, type, CallInputs]:
     case = from_json(message.body['case'], 'case')

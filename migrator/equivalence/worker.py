@@ -43,7 +43,8 @@ def _handler(side: str, root: Path) -> Callable[[Message], Message]:
     from migrator.equivalence.nnx_side import NnxSide
     model_side = NnxSide(root)
   actions = {'versions': _versions, 'prepare': model_side.prepare, 'forward': model_side.forward,
-             'gradient': model_side.gradient, 'describe': model_side.describe, 'trace': model_side.trace}
+             'gradient': model_side.gradient, 'describe': model_side.describe, 'trace': model_side.trace,
+             'fingerprint': model_side.fingerprint}
   return lambda message: actions[message.body['do']](message)
 
 

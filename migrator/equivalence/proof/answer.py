@@ -19,6 +19,14 @@ def traced_answer(programs: Any, body: dict[str, Any], side: str, root: Path) ->
                          in_group('constants', program.arrays()))
 
 
+def fingerprint_answer(traced: Traced, body: dict[str, Any], arrays: Any) -> Message:
+  """Evaluates the last program at the random points of `body['seeds']`, precision as `body['rounds']`."""
+  from migrator.equivalence.proof.field.fingerprints import fingerprints
+  whole = {f'inputs/{k}': array for k, array in enumerate(arrays) if array.dtype.kind in 'iub'}
+  found = [fingerprints(traced, body['draws'], seed, body['rounds'], whole) for seed in body['seeds']]
+  return Message({'outputs': {name: [one[name] for one in found] for name in traced.outputs}})
+
+
 def described(leaf: Any) -> tuple[list[int], str]:
   """Returns shape and dtype as JSON has them."""
   return list(leaf.shape), str(leaf.dtype)

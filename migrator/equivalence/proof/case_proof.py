@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from migrator.equivalence.cases import Case
 from migrator.equivalence.process import WorkerError, WorkerProcess
-from migrator.equivalence.proof.draws import DRAW, draw_marks, marks_of
+from migrator.equivalence.proof.draws import DRAW, draw_marks, draw_names, marks_of
 from migrator.equivalence.proof.explain import difference
 from migrator.equivalence.proof.interpret import Marks
 from migrator.equivalence.proof.ladder import Climb, climb
@@ -18,6 +18,7 @@ from migrator.equivalence.protocol import Message
 from migrator.manifest import Manifest
 
 WEIGHTS = 'weights'
+SEEDS = (1, 2)
 TRACED = 'what Python decides while tracing (flags, dtypes, sizes) is proved for the values of the case'
 COMPILED = 'equal programs are compiled to equal code'
 KEYS = 'the k-th key a module draws is the same on both sides; whether keys are independent is the audit of keys'
@@ -96,7 +97,6 @@ class CaseProof:
 
   def _best(self, kind: str, mode: str) -> tuple[Pair, Climb]:
     """Returns the programs for the most general shapes that are proved, or else for those of the case."""
-    error: WorkerError | None = None
     for plan in list(self._plans):
       try:
         pair = self._pair(kind, mode, plan)
@@ -106,14 +106,35 @@ class CaseProof:
         self._plans.remove(plan)
         continue
       climbed = climb(pair.linen, pair.nnx, lambda table, pair=pair: self._marks(table, pair))
-      if plan == self._plans[-1] or pair.linen.outputs == pair.nnx.outputs and \
-          all(name in climbed.verdicts for name in pair.linen.outputs):
-        return pair, climbed
-    raise error or WorkerError('there is no plan of shapes')
+      if plan == self._plans[-1] or not _open(climbed):
+        return pair, climbed if not _open(climbed) else self._evaluated(pair, climbed)
+    raise WorkerError('there is no plan of shapes')
+
+  def _evaluated(self, pair: Pair, climbed: Climb) -> Climb:
+    """Returns the climb with verdicts for the outputs left open, from random points of a prime field."""
+    names = _open(climbed)
+    try:
+      plain = self._fingerprints(pair, SEEDS, False)
+      equal = {name for name in names if plain[0].get(name) == plain[1].get(name)}
+      rounded = self._fingerprints(pair, SEEDS[:1], True) if equal else ({}, {})
+    except WorkerError as error:
+      if error.dead:
+        raise
+      return dataclasses.replace(climbed, why=' '.join(str(error).split()))
+    found = {name: Verdict.DIFFERS if name not in equal else Verdict.SAME_FUNCTION
+             if rounded[0][name] == rounded[1][name] else Verdict.OTHER_PRECISION for name in names}
+    return dataclasses.replace(climbed, verdicts={**climbed.verdicts, **found})
+
+  def _fingerprints(self, pair: Pair, seeds: Sequence[int],
+                    rounds: bool) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    body = {'do': 'fingerprint', 'seeds': list(seeds), 'rounds': rounds}
+    linen, nnx = self._both(Message({**body, 'draws': draw_names(pair.linen, str)}),
+                            Message({**body, 'draws': draw_names(pair.nnx, self._linen_path)}))
+    return linen.body['outputs'], nnx.body['outputs']
 
   def _pair(self, kind: str, mode: str, plan: str, keys: str = 'recorded') -> Pair:
     request = Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys})
-    linen, nnx = self._both(request)
+    linen, nnx = self._both(request, request)
     pair = Pair(kind, mode, plan, keys, _program(linen), _program(nnx), linen.body['hash'], nnx.body['hash'])
     if keys == 'recorded' and self._draws(pair.linen, False) != self._draws(pair.nnx, True):
       return self._pair(kind, mode, plan, 'constant')
@@ -145,10 +166,10 @@ class CaseProof:
     keys = [] if not drawn else [KEYS if pair.keys == 'recorded' else ONE_KEY]
     return (TRACED, COMPILED, *keys)
 
-  def _both(self, request: Message) -> tuple[Message, Message]:
+  def _both(self, linen: Message, nnx: Message) -> tuple[Message, Message]:
     """Lets both sides work at the same time; both answers are fetched before either's failure is raised."""
-    self._linen.post(request)
-    self._nnx.post(request)
+    self._linen.post(linen)
+    self._nnx.post(nnx)
     answers = [(worker, worker.outcome(self._timeout)) for worker in (self._linen, self._nnx)]
     for worker, answer in answers:
       if isinstance(answer, WorkerError):
@@ -167,15 +188,20 @@ def _program(message: Message) -> Program:
   return from_json(message.body['program'], message.group('constants'))
 
 
+def _open(climbed: Climb) -> set[str]:
+  """The outputs of both sides that have no verdict yet."""
+  return (climbed.reading.linen.keys() & climbed.reading.nnx.keys()) - climbed.verdicts.keys()
+
+
 def _output(name: str, climbed: Climb) -> OutputVerdict:
-  verdict = climbed.verdicts.get(name)
-  if verdict is not None:
+  verdict, reading = climbed.verdicts.get(name), climbed.reading
+  if verdict is Verdict.SAME_PROGRAM:
     return OutputVerdict(name, verdict)
-  reading = climbed.reading
   if name not in reading.linen or name not in reading.nnx:
     side = 'NNX' if name in reading.nnx else 'Linen'
     return OutputVerdict(name, Verdict.DIFFERS, f'only {side} has it')
-  return OutputVerdict(name, Verdict.NOT_PROVED, difference(reading.table, reading.linen[name], reading.nnx[name]))
+  words = difference(reading.table, reading.linen[name], reading.nnx[name])
+  return OutputVerdict(name, verdict or Verdict.NOT_PROVED, words if verdict else '; '.join((words, climbed.why)))
 
 
 def _not_proved(mode: str, error: WorkerError) -> ModeProof:

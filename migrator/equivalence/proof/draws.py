@@ -39,6 +39,16 @@ def draw_marks(table: Table, program: Program, linen_path: Callable[[str], str])
   return marked
 
 
+def draw_names(program: Program, linen_path: Callable[[str], str]) -> dict[str, str]:
+  """Returns the common name of every mark of a draw; '' where every draw is the same key."""
+  ranks, names = live_ranks(program), {}
+  for mark in marks_of(program, DRAW):
+    _, place, stream, count = mark.split('|')
+    rank = ranks[place, stream].index(int(count))
+    names[mark] = f'{linen_path(place)}|{stream}|{rank}' if stream else ''
+  return names
+
+
 def live_ranks(program: Program) -> Mapping[tuple[str, str], list[int]]:
   """Returns the numbers of the draws that are used, in order; bodies traced twice leave unused ones."""
   found: dict[tuple[str, str], set[int]] = collections.defaultdict(set)

@@ -45,6 +45,11 @@ def _count(tree: Any) -> int:
   return len(list(getattr(tree, 'vals', tree)))
 
 
+def bind_params(equation: Any) -> dict[str, Any]:
+  """Returns the parameters to bind the primitive of an equation with."""
+  return equation.primitive.get_bind_params(equation.params)
+
+
 def is_symbolic(dimension: Any) -> bool:
   """Whether a dimension is an expression of symbols, such as 'b' or '3*b'."""
   return jax.export.is_symbolic_dim(dimension)

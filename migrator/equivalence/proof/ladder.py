@@ -36,10 +36,11 @@ def read(linen: Program, nnx: Program, table: Table, marks: MarksOf | None = Non
 
 @dataclasses.dataclass(frozen=True)
 class Climb:
-  """verdicts: by output; what is not in it is on no upper rung.  reading: the first, exact one."""
+  """verdicts: by output; one that is not in it is open.  reading: the exact one.  why: it stays open."""
 
   verdicts: dict[str, Verdict]
   reading: Reading
+  why: str = ''
 
 
 def climb(linen: Program, nnx: Program, marks: MarksOf | None = None) -> Climb:

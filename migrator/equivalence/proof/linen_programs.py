@@ -25,7 +25,7 @@ class LinenPrograms:
   def __init__(self, apply: Apply, variables: Tree, inputs: Any):
     self._apply, self._variables = apply, variables
     self._outputs: dict[tuple[str, str], Any] = {}
-    self._specs = Specs(inputs.arrays)
+    self._specs, self.inputs = Specs(inputs.arrays), inputs
 
   def traced(self, kind: str, mode: str, plan: str, constant_keys: bool) -> Traced:
     """Returns the program of a kind ('forward', 'gradient') in a mode, for the shapes of a plan."""

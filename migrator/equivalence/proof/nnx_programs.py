@@ -74,7 +74,7 @@ class NnxPrograms:
   def __init__(self, model: AbstractModel, call_of: CallOf, variables: Tree, inputs: Any):
     self._model, self._call_of, self._variables = model, call_of, variables
     self._outputs: dict[tuple[str, str], Any] = {}
-    self._specs = Specs(inputs.arrays)
+    self._specs, self.inputs = Specs(inputs.arrays), inputs
 
   def traced(self, kind: str, mode: str, plan: str, constant_keys: bool) -> Traced:
     """Returns the program of a kind ('forward', 'gradient') in a mode, for the shapes of a plan."""
