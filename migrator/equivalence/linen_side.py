@@ -60,10 +60,11 @@ class LinenSide:
   def describe(self, message: Message) -> Message:
     """Builds the model of `body['case']`; answers with the shapes of its variables, no numbers."""
     case, model, inputs = self._built(message)
-    shapes = self._shapes(case, model, inputs)[0]
+    shapes, initialise = self._shapes(case, model, inputs)
     ready = Prepared(case, model, inputs, {})
     self._programs = LinenPrograms(
-      lambda mode, variables, arrays: self._apply(ready, mode, variables, arrays), shapes, inputs)
+      lambda mode, variables, arrays: self._apply(ready, mode, variables, arrays), initialise, shapes, inputs,
+      value_of(case.optimizer, self._names) if case.optimizer else None)
     listed = [[list(path), *described(leaf)] for path, leaf in flat(shapes).items()]
     return Message({'digest': inputs.digest(), 'variables': listed, 'plans': possible(inputs.arrays)})
 

@@ -163,5 +163,6 @@ def projection(output: Any) -> jax.Array:
 def library_names() -> dict[str, Any]:
   """Returns the names every expression of a case may use."""
   import flax
-  return {'jax': jax, 'jnp': jnp, 'np': np, 'flax': flax, 'functools': functools,
+  import optax
+  return {'optax': optax, 'jax': jax, 'jnp': jnp, 'np': np, 'flax': flax, 'functools': functools,
           'partial': functools.partial}

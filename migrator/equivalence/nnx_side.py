@@ -20,12 +20,14 @@ from migrator.equivalence.models import (
   library_names,
   nested,
   projection,
+  value_of,
 )
 from migrator.equivalence.module_paths import module_paths
 from migrator.equivalence.nnx_build import build, call_method
 from migrator.equivalence.nnx_keys import make_constant, misdrawn, replay
 from migrator.equivalence.proof.answer import abstract, fingerprint_answer, traced_answer
-from migrator.equivalence.proof.nnx_programs import AbstractModel, NnxPrograms, uncounted_draws
+from migrator.equivalence.proof.marks import uncounted_draws
+from migrator.equivalence.proof.nnx_programs import AbstractModel, NnxPrograms
 from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
 from migrator.equivalence.sown import watched_sow
@@ -69,7 +71,15 @@ class NnxSide:
     """
     case, manifest, kind, inputs = self._asked(message)
     variables = {tuple(path): abstract(shape, dtype) for path, shape, dtype in message.body['variables']}
-    model, fields = self._abstract(kind, case, manifest, inputs)
+    fields: dict[str, Any] = {}
+
+    def make() -> nnx.Module:
+      model, found = build(kind, case, manifest.classes[case.model], inputs, self._names)
+      fields.update(found)
+      return model
+
+    with uncounted_draws():
+      model = nnx.eval_shape(make)
     try:
       leaf_map = convert_state.map_for(nested(variables), manifest, case.model, model)
       convert_state.checked(leaf_map, transform.forward(leaf_map, variables), nnx_leaves.weights(model))
@@ -79,7 +89,9 @@ class NnxSide:
     def call_of(model: nnx.Module, mode: str) -> Any:
       return self._method(case, model, inputs, fields, mode)[0]
 
-    self._programs = NnxPrograms(AbstractModel(model, leaf_map, variables), call_of, nested(variables), inputs)
+    optimizer = value_of(case.optimizer, self._names) if case.optimizer else None
+    self._programs = NnxPrograms(AbstractModel(model, leaf_map, variables), make, call_of, nested(variables),
+                                 inputs, optimizer)
     known = [path[1:] for path in variables]
     paths = module_paths(model, manifest, case.model, known)
     return Message({'digest': inputs.digest(), 'leaves': len(leaf_map.rules),
@@ -104,18 +116,6 @@ class NnxSide:
       raise RequestError(f'{case.model}: the class under the NNX root is no flax.nnx.Module; '
                          'give the folder after the migration')
     return case, manifest, kind, CallInputs.of_case(case, self._names)
-
-  def _abstract(self, kind: type, case: Case, manifest: Manifest,
-                inputs: CallInputs) -> tuple[nnx.Module, dict[str, Any]]:
-    fields: dict[str, Any] = {}
-
-    def made() -> nnx.Module:
-      model, found = build(kind, case, manifest.classes[case.model], inputs, self._names)
-      fields.update(found)
-      return model
-
-    with uncounted_draws():
-      return nnx.eval_shape(made), fields
 
   def prepare(self, message: Message) -> Message:
     """Builds the model of `body['case']`, loads the variables, and answers with them as read back."""

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from migrator.equivalence.cases import Case
 from migrator.equivalence.process import WorkerError, WorkerProcess
+from migrator.equivalence.proof.audit import audit, draws_of
 from migrator.equivalence.proof.draws import DRAW, draw_marks, draw_names, marks_of
 from migrator.equivalence.proof.explain import difference
+from migrator.equivalence.proof.initial import compare_initial
 from migrator.equivalence.proof.interpret import Marks
 from migrator.equivalence.proof.ladder import Climb, climb
 from migrator.equivalence.proof.program import Program, from_json
@@ -19,6 +21,9 @@ from migrator.manifest import Manifest
 
 WEIGHTS = 'weights'
 SEEDS = (1, 2)
+AUDITED = 'audited'
+STEPS = 'a step equal from any parameters and any optimizer state is any number of equal steps'
+DISTRIBUTION = 'every variable is the same function of its own key; the numbers of a seed are not the same'
 TRACED = 'what Python decides while tracing (flags, dtypes, sizes) is proved for the values of the case'
 COMPILED = 'equal programs are compiled to equal code'
 KEYS = 'the k-th key a module draws is the same on both sides; whether keys are independent is the audit of keys'
@@ -63,6 +68,11 @@ class CaseProof:
       found += self._forward(mode)
     if self._case.gradients:
       found.append(self._gradient(modes[-1]))
+    if self._case.gradients and self._case.optimizer:
+      found.append(self._step(found[-1]))
+    found.append(self._initial())
+    if self._case.rngs:
+      found.append(self._audited(modes[-1]))
     return tuple(found)
 
   def _described(self) -> ModeProof:
@@ -94,6 +104,42 @@ class CaseProof:
     except WorkerError as error:
       return _not_proved('gradient', error)
     return self._judged('gradient', pair, climbed, ('gradient',))
+
+  def _step(self, gradient: ModeProof) -> ModeProof:
+    """The optimizer's step on equal gradients; with them it is a whole training step, and so any number."""
+    if not gradient.outputs:
+      return ModeProof('step', Verdict.NOT_PROVED, reason='the gradients are not proved')
+    try:
+      pair = self._pair('step', 'train', 'case')
+      climbed = climb(pair.linen, pair.nnx)
+      climbed = self._evaluated(pair, climbed) if _open(climbed) else climbed
+    except WorkerError as error:
+      return _not_proved('step', error)
+    found = self._judged('step', pair, climbed, ('params', 'optimizer'))
+    return dataclasses.replace(
+      found, verdict=worst((found.verdict, gradient.verdict)), shapes=gradient.shapes,
+      assumptions=(*found.assumptions, f'the step of {self._case.optimizer} on the gradients of mode gradient', STEPS),
+      reason=found.reason or (gradient.reason and f'the gradients differ: {gradient.reason}'))
+
+  def _initial(self) -> ModeProof:
+    try:
+      pair = self._pair('init', 'eval', 'case')
+    except WorkerError as error:
+      return _not_proved('init', error)
+    outputs = compare_initial(pair.linen, pair.nnx)
+    return self._summed('init', pair, outputs, (DISTRIBUTION,))
+
+  def _audited(self, mode: str) -> ModeProof:
+    plan = self._plans[-1]
+    try:
+      linen = _program(self._ask(self._linen, _trace('forward', mode, plan, 'recorded')))
+      nnx = _program(self._ask(self._nnx, _trace('audit', mode, plan, 'recorded')))
+    except WorkerError as error:
+      return _not_proved('keys', error)
+    drawn = draws_of(linen, DRAW)
+    verdict, reason = audit(drawn, draws_of(nnx, AUDITED))
+    words = ('jax.random gives independent numbers for different keys',)
+    return ModeProof('keys', verdict, PLANS[plan].words, drawn.count, assumptions=words, reason=reason)
 
   def _best(self, kind: str, mode: str) -> tuple[Pair, Climb]:
     """Returns the programs for the most general shapes that are proved, or else for those of the case."""
@@ -133,7 +179,7 @@ class CaseProof:
     return linen.body['outputs'], nnx.body['outputs']
 
   def _pair(self, kind: str, mode: str, plan: str, keys: str = 'recorded') -> Pair:
-    request = Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys})
+    request = _trace(kind, mode, plan, keys)
     linen, nnx = self._both(request, request)
     pair = Pair(kind, mode, plan, keys, _program(linen), _program(nnx), linen.body['hash'], nnx.body['hash'])
     if keys == 'recorded' and self._draws(pair.linen, False) != self._draws(pair.nnx, True):
@@ -153,13 +199,16 @@ class CaseProof:
   def _judged(self, mode: str, pair: Pair, climbed: Climb, groups: Sequence[str]) -> ModeProof:
     names = [name for name in dict.fromkeys((*pair.linen.outputs, *pair.nnx.outputs))
              if name.split('/')[0] in groups]
-    outputs = [_output(name, climbed) for name in names]
+    return self._summed(mode, pair, [_output(name, climbed) for name in names], self._assumptions(pair))
+
+  def _summed(self, mode: str, pair: Pair, outputs: Sequence[OutputVerdict],
+              assumptions: tuple[str, ...]) -> ModeProof:
     lower = sorted((item for item in outputs if item.verdict is not Verdict.SAME_PROGRAM),
                    key=lambda item: worst([item.verdict]), reverse=True)
     verdict = worst(item.verdict for item in outputs)
     reason = f'{lower[0].name}: {lower[0].detail}' if lower and not verdict.is_equal else ''
-    return ModeProof(mode, verdict, PLANS[pair.plan].words, len(names), tuple(lower), self._assumptions(pair),
-                     (), pair.linen_hash, pair.nnx_hash, pair.linen.size(), pair.nnx.size(), reason)
+    return ModeProof(mode, verdict, PLANS[pair.plan].words, len(outputs), tuple(lower), assumptions, (),
+                     pair.linen_hash, pair.nnx_hash, pair.linen.size(), pair.nnx.size(), reason)
 
   def _assumptions(self, pair: Pair) -> tuple[str, ...]:
     drawn = bool(marks_of(pair.linen, DRAW) or marks_of(pair.nnx, DRAW))
@@ -182,6 +231,10 @@ class CaseProof:
       return worker.ask(message, self._timeout)
     except WorkerError as error:
       raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from None
+
+
+def _trace(kind: str, mode: str, plan: str, keys: str) -> Message:
+  return Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys})
 
 
 def _program(message: Message) -> Program:

@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from migrator.equivalence.models import nested, words_of
-from migrator.equivalence.proof.marks import marked_linen_draws
+from migrator.equivalence.proof.marks import marked_linen_draws, marked_linen_initial_draws
 from migrator.equivalence.proof.shapes import Specs
 from migrator.equivalence.proof.tracing import Traced, Tree, trace, weighted_sum, weights_for
 
@@ -19,16 +20,22 @@ Apply = Callable[[str, Any, Any], tuple[Any, Any]]
 class LinenPrograms:
   """Programs of one case.
 
-  apply: calls the model.  variables: its shapes as a tree.  arrays: the inputs of the case.
+  apply: calls the model.  initialise: makes the variables from the inputs.  variables: their shapes
+  as a tree.  optimizer: the optax chain, or None.
   """
 
-  def __init__(self, apply: Apply, variables: Tree, inputs: Any):
-    self._apply, self._variables = apply, variables
+  def __init__(self, apply: Apply, initialise: Callable[[Any], Tree], variables: Tree, inputs: Any,
+               optimizer: Any = None):
+    self._apply, self._initialise, self._variables = apply, initialise, variables
+    self._optimizer = optimizer
     self._outputs: dict[tuple[str, str], Any] = {}
     self._specs, self.inputs = Specs(inputs.arrays), inputs
 
   def traced(self, kind: str, mode: str, plan: str, constant_keys: bool) -> Traced:
-    """Returns the program of a kind ('forward', 'gradient') in a mode, for the shapes of a plan."""
+    """Returns the program of a kind in a mode, for the shapes of a plan.
+
+    kind: 'forward', 'gradient', 'step' (the optimizer's, of given gradients) or 'init'.
+    """
     with marked_linen_draws(constant_keys):
       return getattr(self, f'_{kind}')(mode, plan)
 
@@ -61,6 +68,23 @@ class LinenPrograms:
     return trace(gradient, {'variables': self._variables,
                             'inputs': self._specs.of(plan),
                             'weights': weights_for(self._outputs[mode, plan])})
+
+  def _step(self, mode: str, plan: str) -> Traced:
+    params = self._variables.get('params', {})
+
+    def step(given: Tree) -> Tree:
+      updates, state = self._optimizer.update(given['gradient'], given['optimizer'], given['params'])
+      return {'params': optax.apply_updates(given['params'], updates), 'optimizer': state}
+
+    return trace(step, {'params': params, 'gradient': params,
+                        'optimizer': jax.eval_shape(self._optimizer.init, params)})
+
+  def _init(self, mode: str, plan: str) -> Traced:
+    def initial(given: Tree) -> Tree:
+      return {'initial': self._initialise(given['inputs'])}
+
+    with marked_linen_initial_draws():
+      return trace(initial, {'inputs': self._specs.of(plan)})
 
 
 def floats_of(arrays: Any) -> list[Any]:

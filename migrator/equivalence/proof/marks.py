@@ -8,17 +8,20 @@ from __future__ import annotations
 import collections
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax.linen as nn
 import jax
 from flax import nnx
+from flax.core import Scope
 from jax.ad_checkpoint import checkpoint_name
 
 from migrator.equivalence.nnx_keys import own_streams
 
 DRAW = 'draw'
+INITIAL = 'initial'
+AUDITED = 'audited'
 
 
 class Counter:
@@ -70,13 +73,65 @@ def marked_linen_draws(constant: bool) -> Iterator[None]:
     nn.Module.make_rng = original  # type: ignore[method-assign]
 
 
-class MarkedStream(nnx.RngStream):
-  """A stream whose draws are marked.  place: path of the module that owns it."""
+@contextlib.contextmanager
+def marked_linen_initial_draws() -> Iterator[None]:
+  """Every key that an initializer draws is marked with the path of its module."""
+  original = Scope.make_rng
 
-  place: str
-  constant: bool
+  def make_rng(self: Scope, name: str = 'params') -> Any:
+    return _counter.mark(original(self, name), INITIAL, '/'.join(self.path))
+
+  Scope.make_rng = make_rng  # type: ignore[method-assign]
+  try:
+    yield
+  finally:
+    Scope.make_rng = original  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def marked_nnx_initial_draws() -> Iterator[None]:
+  """Every key that a stream hands out is marked; streams do not count, the mark tells draws apart."""
+  with _draws(lambda stream: _counter.mark(stream.key[...], INITIAL, '')):
+    yield
+
+
+@contextlib.contextmanager
+def audited_nnx_draws() -> Iterator[None]:
+  """Every key that a stream hands out is marked and is what the stream makes it."""
+  original = nnx.RngStream.__call__
+  with _draws(lambda stream: _counter.mark(original(stream), AUDITED, '')):
+    yield
+
+
+@contextlib.contextmanager
+def uncounted_draws() -> Iterator[None]:
+  """Streams hand out keys without counting: where only shapes matter, counting costs quadratic time.
+
+  Setting a traced variable asks the tracer for its sharding, and the refusal lists all equations so far.
+  """
+  with _draws(lambda stream: stream.key[...]):
+    yield
+
+
+@contextlib.contextmanager
+def _draws(drawn: Callable[[nnx.RngStream], Any]) -> Iterator[None]:
+  original = nnx.RngStream.__call__
+  nnx.RngStream.__call__ = lambda self: drawn(self)  # type: ignore[method-assign]
+  try:
+    yield
+  finally:
+    nnx.RngStream.__call__ = original  # type: ignore[method-assign]
+
+
+class MarkedStream(nnx.RngStream):
+  """A stream whose draws are marked.  place: path of the module that owns it; None for no mark."""
+
+  place: str | None = None
+  constant: bool = False
 
   def __call__(self) -> jax.Array:
+    if self.place is None:
+      return super().__call__()
     return _marked_draw(super().__call__(), self.place, self.tag, self.constant)
 
 
