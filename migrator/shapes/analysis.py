@@ -318,7 +318,12 @@ def _sizes_of_batches(analysis: Analysis) -> bool:
       for use in creation.uses
       if use.args and isinstance(use.args[0], Array) and use.args[0].shape
     ]
-    names = {name for dim in dims if oracle.is_symbolic(dim) for name in re.findall(r'[A-Za-z]\w*', str(dim))}
+    names = {
+      name
+      for dim in dims
+      if oracle.is_symbolic(dim)
+      for name in re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))
+    }
     infos = [analysis.table.info(name) for name in names]
     if any(info is not None and info.kind == 'input' and info.axis == 0 and info.rank > 1 for info in infos):
       return True

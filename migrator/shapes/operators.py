@@ -117,11 +117,11 @@ def preference(it: Any, dim: Any) -> tuple[int, int, str]:
   order = {'field': 0, 'local': 1, 'carried': 2, 'input': 3, 'phi': 4, 'opaque': 6}
   infos = [
     it.table.info(name)
-    for name in re.findall(r'[A-Za-z]\w*', str(dim))
+    for name in re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))
     if name not in ('floordiv', 'mod', 'max', 'min')
   ]
   worst = max((order.get(info.kind, 5) if info is not None else 5 for info in infos), default=0)
-  return (worst, len(str(dim)), str(dim))
+  return (worst, len(oracle.text_of(dim)), oracle.text_of(dim))
 
 
 def late_of(values: tuple[Value, ...], node: ast.expr) -> Late:

@@ -3,6 +3,7 @@
 Symbols live in one scope for the whole run, so that results of the oracle can be reused; what a
 symbol stands for is kept per analysed class in a `SymbolTable`.
 """
+
 from __future__ import annotations
 
 import ast
@@ -10,6 +11,7 @@ import dataclasses
 import re
 from typing import Any
 
+from .dims import text_of
 from .values import Dim
 
 
@@ -40,6 +42,12 @@ class SymbolInfo:
   entry: Dim = None
   update: Dim = None
 
+  def identity(self) -> tuple[Any, ...]:
+    """Returns what tells this meaning from others; comparing long expressions themselves is slow."""
+    places = (id(self.test) if self.test is not None else 0, id(self.loop) if self.loop is not None else 0)
+    sizes = tuple(map(text_of, (self.then, self.orelse, self.entry, self.update)))
+    return (self.kind, self.source, self.argument, self.axis, self.rank, self.method, *places, *sizes)
+
 
 class SymbolTable:
   """Symbols of one analysed class, by name."""
@@ -47,6 +55,9 @@ class SymbolTable:
   def __init__(self, make_symbol: Any) -> None:
     self._make_symbol = make_symbol
     self._infos: dict[str, SymbolInfo] = {}
+    # Names by stem and meaning at birth: entering a loop again the same way gives the same symbols.
+    self._names: dict[tuple[Any, ...], str] = {}
+    self._counts: dict[str, int] = {}
     # False while code of other classes and functions is followed: their local names mean nothing here.
     self.home = True
     # Sizes that are products of the sizes of an array (a flattened array), by their text.
@@ -57,12 +68,20 @@ class SymbolTable:
     if not self.home and info.kind in ('local', 'phi') and info.loop is None:
       info = dataclasses.replace(info, kind='opaque')
     stem = symbol_stem(stem)
-    name, count = stem, 1
-    while name in self._infos and self._infos[name] != info:
+    key = (stem, *info.identity())
+    if key not in self._names:
+      self._names[key] = self._free(stem)
+      self._infos[self._names[key]] = info
+    return self._make_symbol(self._names[key])
+
+  def _free(self, stem: str) -> str:
+    count = self._counts.get(stem, 0) + 1
+    name = stem if count == 1 else f'{stem}_{count}'
+    while name in self._infos:
       count += 1
       name = f'{stem}_{count}'
-    self._infos[name] = info
-    return self._make_symbol(name)
+    self._counts[stem] = count
+    return name
 
   def info(self, name: str) -> SymbolInfo | None:
     return self._infos.get(name)
