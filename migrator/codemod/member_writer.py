@@ -18,6 +18,7 @@ from .module_api import refuse_layer_methods
 from .plan import ClassPlan, Member, variable_class
 from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter
+from .sizes_of_uses import certain_first, several_sizes
 from .static import StaticWriter
 from .text import Edits, SourceText, wrapped_call
 
@@ -92,7 +93,10 @@ class MemberWriter:
       raise Refused(
         f'{record.linen[0].rsplit(".", 1)[-1]} is never called where its input could be seen (line {creation.line})'
       )
-    found = layer_call.facts(record, given, self.call.value, _known(uses), creation.arguments)
+    certain = certain_first(_known(uses), self.plan.analysis)
+    if record.sizes and (note := several_sizes(member.attribute, certain, self.plan.analysis)):
+      self.plan.assumptions.append(note)
+    found = layer_call.facts(record, given, self.call.value, certain, creation.arguments)
     flags = lambda name: (
       bool(uses) and all(name in use.kwargs or _positional(record, name, use) for use in uses)
     )
@@ -179,7 +183,7 @@ class MemberWriter:
     method = member.child.source.methods[size.method]
     names = [item.arg for item in (*method.node.args.posonlyargs, *method.node.args.args)][1:]
     found = []
-    for use in member.creation.uses:
+    for use in certain_first(member.creation.uses, self.plan.analysis):
       if use.method != size.method:
         continue
       value = {**dict(zip(names, use.args)), **use.kwargs}.get(size.argument)

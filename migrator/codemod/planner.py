@@ -389,8 +389,23 @@ def _setup_attribute(member: Member, parents: dict[int, ast.AST]) -> str | None:
   while id(node) in parents and not isinstance(node, ast.stmt):
     node = parents[id(node)]
   if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+    if _computed_with(member, node):
+      return f'{identifier(str(member.creation.arguments["name"]))}_param'
     return node.targets[0].attr
   return member.creation.value.field if isinstance(member.creation.value, Instance) else None
+
+
+def _computed_with(member: Member, statement: ast.Assign) -> bool:
+  """Tells whether `self.scale = 2 * self.param('scale', ...)` stores something made of the parameter."""
+  value = statement.value
+  while isinstance(value, ast.IfExp):
+    value = value.body if any(child is member.creation.node for child in ast.walk(value.body)) else value.orelse
+  return (
+    member.creation.kind == 'param'
+    and value is not member.creation.node
+    and member.container is None
+    and not isinstance(value, ast.Tuple)
+  )
 
 
 def _containers(outer: list[Member], namer: Namer, parents: dict[int, ast.AST]) -> None:

@@ -302,10 +302,19 @@ def _distinct(calls: list[dict[str, Value]]) -> list[dict[str, Value]]:
 
 
 def _score(analysis: Analysis) -> int:
-  unknown = sum(isinstance(value, Unknown) for value in analysis.results.values())
+  unknown = sum(_unknown_result(value) for value in analysis.results.values())
   # An array without a batch axis, or a weight whose size depends on the batch: both speak against the guess.
   unbatched = any(text.startswith('unbatched') for _, text in analysis.record.notes)
   return 10 * len(analysis.unsized) + unknown + 3 * (unbatched or _sizes_of_batches(analysis))
+
+
+def _unknown_result(value: Value) -> bool:
+  """Tells whether what a method returns, or the first item of it on every way, could not be followed."""
+  if isinstance(value, Alternatives):
+    return all(_unknown_result(option) for option in value.options)
+  if isinstance(value, tuple) and value:
+    return isinstance(value[0], Unknown)
+  return isinstance(value, Unknown)
 
 
 def _sizes_of_batches(analysis: Analysis) -> bool:
@@ -360,6 +369,9 @@ def _missing_input(creation: Creation) -> str | None:
   if not creation.uses:
     return None
   reasons = []
+  absent = [use.args[0] for use in creation.uses if use.args and isinstance(use.args[0], Unknown)]
+  if len(absent) == len(creation.uses):
+    return f'{absent[0].reason} (line {absent[0].line})' if absent[0].line else absent[0].reason
   for use in creation.uses:
     unknown = next((value for value in use.args if isinstance(value, Unknown) and not value.soft), None)
     if unknown is None:

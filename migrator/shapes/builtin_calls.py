@@ -193,6 +193,16 @@ def _getattr(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, fram
   return Unknown(f'{ast.unparse(node)}: the attribute name is computed', node.lineno)
 
 
+def _hasattr(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
+  if len(args) == 2 and isinstance(args[0], Instance) and isinstance(args[1], str) and args[0].source:
+    found = attribute(it, args[0], args[1], node, frame)
+    if isinstance(found, Unknown):
+      return False
+    always = args[1] in args[0].source.methods or args[1] in args[0].fields
+    return True if always else Opaque(ast.unparse(node), 'bool')
+  return Opaque(ast.unparse(node), 'bool')
+
+
 def _setattr(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
   if frame.subject and it.recording:
     it.record.refusals.append((node.lineno, 'setattr on self'))
@@ -250,6 +260,7 @@ _BUILTINS = {
   'reversed': _reversed,
   'isinstance': _isinstance,
   'getattr': _getattr,
+  'hasattr': _hasattr,
   'setattr': _setattr,
   'dict': _dict,
   'print': _nothing,

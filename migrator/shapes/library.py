@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from . import builtin_calls, oracle
+from .contractions import contracted
 from .expressions import as_size
 from .joins import join
 from .listed import of_list
@@ -131,7 +132,8 @@ def library_call(
       fitted = _broadcast(it, name, values, node.lineno)
       if fitted is not None:
         return fitted
-    return Unknown(f'{name}: {error}', node.lineno)
+    fitted = contracted(it, name, values, node.lineno)
+    return fitted if fitted is not None else Unknown(f'{name}: {error}', node.lineno)
   except TypeError as error:
     return Unknown(f'{name}: {error}', node.lineno)
 

@@ -184,7 +184,7 @@ def _axis_name(axis: int, rank: int) -> str:
 
 
 def _widen_dim(it: Any, name: str, start: Any, now: Any, loop: ast.AST) -> Any:
-  if oracle.same(start, now) is True:
+  if oracle.same(start, now) is True or it.table.must_agree(start, now):
     return start
   info = it.table.info(oracle.text_of(start)) if oracle.is_symbolic(start) else None
   if info is not None and info.kind == 'carried' and info.loop is loop:

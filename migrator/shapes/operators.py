@@ -88,6 +88,11 @@ def _array_binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) 
       unified = unify(it, values, node.lineno)
       if unified is not None:
         return unified
+    if op is ast.MatMult:
+      from .contractions import contracted
+      fitted = contracted(it, 'operator.matmul', (values, {}), node.lineno)
+      if fitted is not None:
+        return fitted
     return Unknown(str(error), node.lineno)
 
 
@@ -104,6 +109,7 @@ def unify(it: Any, arrays: Any, line: int) -> Array | None:
     fixed = [dim for dim in choices if isinstance(dim, int)]
     if len(set(fixed)) > 1:
       return None
+    it.table.taken_equal(choices)
     dims.append(fixed[0] if fixed else (min(choices, key=lambda dim: preference(it, dim)) if choices else 1))
   if it.recording and not any(
     note[0] == line and note[1].startswith('the operands') for note in it.record.notes

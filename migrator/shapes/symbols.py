@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from .dims import text_of
@@ -62,6 +63,17 @@ class SymbolTable:
     self.home = True
     # Sizes that are products of the sizes of an array (a flattened array), by their text.
     self.products: dict[str, tuple[Dim, ...]] = {}
+    # Pairs of sizes that have to be equal wherever the program runs: it adds or contracts such axes.
+    self.equal: set[frozenset[str]] = set()
+
+  def taken_equal(self, dims: Sequence[Dim]) -> None:
+    """Remembers that the program fails unless these sizes are equal."""
+    texts = [str(dim) for dim in dims]
+    self.equal |= {frozenset((a, b)) for a in texts for b in texts if a != b}
+
+  def must_agree(self, left: Dim, right: Dim) -> bool:
+    """Tells whether the program fails unless the two sizes are equal."""
+    return frozenset((str(left), str(right))) in self.equal
 
   def new(self, stem: str, info: SymbolInfo) -> Dim:
     """Returns a symbol for `info`; the same info under the same stem gives the same symbol."""
