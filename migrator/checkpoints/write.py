@@ -30,6 +30,12 @@ class Written:
   how: tuple[str, ...]
   checked: str
 
+  def told(self) -> str:
+    """Returns one line for people."""
+    proof = 'all bytes compared, list of sums written' if self.checked == 'deep' else 'index proved'
+    ways = f' ({", ".join(self.how)})' if self.linked else ''
+    return f'{self.linked} bytes shared with the source{ways}, {self.new} bytes written, {proof}'
+
 
 def write_orbax(content: Mapping[Names, Any], target: Path, *, copy: bool = False, deep: bool = False,
                 reencode: bool = False, budget: int = encode.BUDGET) -> Written:

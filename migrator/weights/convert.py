@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.checkpoints import staging
+from migrator.checkpoints.encode import BUDGET
 from migrator.checkpoints.write import Written
 from migrator.manifest import Manifest
 from migrator.weights import write as writing
@@ -52,7 +53,7 @@ class ConversionReport:
 
 def convert(source: Path, target: Path, manifest: Manifest, class_name: str | None = None, *,
             layout: str = 'auto', model: str | None = None, arguments: Mapping[str, Any] | None = None,
-            copy: bool = False, deep: bool = False) -> ConversionReport:
+            copy: bool = False, deep: bool = False, budget: int = BUDGET) -> ConversionReport:
   """Converts a Linen checkpoint into one that NNX restores; the source is only read.
 
   Args:
@@ -66,6 +67,7 @@ def convert(source: Path, target: Path, manifest: Manifest, class_name: str | No
     arguments: constructor arguments for `model`.
     copy: share no bytes with the source.
     deep: read all bytes back, compare them, and write the list of their sums.
+    budget: bytes of values in memory at one time.
 
   Random streams are no weights: their variables are not in the target.
 
@@ -78,7 +80,7 @@ def convert(source: Path, target: Path, manifest: Manifest, class_name: str | No
   if as_msgpack:
     written = writing.msgpack(target, planned.pure())
   else:
-    written = writing.orbax(target, planned.stored(), copy=copy, deep=deep)
+    written = writing.orbax(target, planned.stored(), copy=copy, deep=deep, budget=budget)
   unchecked = () if model else (UNCHECKED,)
   return ConversionReport(source, target, found, planned.kind, planned.class_name, written.arrays, written.size,
                           bool(model), planned.leaf_map, (*planned.notes, *unchecked),
