@@ -10,6 +10,7 @@ from typing import Any
 
 from migrator.manifest import SizeArgument
 
+from .asked import AskedSizes
 from .call_writer import CallWriter
 from .comments import restored
 from .init_writer import InitWriter, Line
@@ -46,6 +47,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.properties: dict[str, tuple[list[str], list[str]]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
+    self.asked_sizes = AskedSizes(plan)
 
   def write(self) -> None:
     """Sets `plan.text`, `plan.size_arguments`, helpers and imports.
@@ -309,6 +311,8 @@ class ClassWriter(SignatureWriter, MemberWriter):
           SizeArgument(name, method, argument, None if whole else -1, (method, argument) in absent)
         )
         self.plan.size_texts[name] = f'{argument}.shape' if whole else f'{argument}.shape[-1]'
+    self.plan.size_arguments += [item for name, item in self.asked_sizes.found.items() if name not in inherited]
+    self.plan.size_texts |= dict.fromkeys(self.asked_sizes.found, 'asked for: nothing in the source tells it')
 
   def _arrays(self, method: str) -> int:
     listed = self.plan.analysis.parameters.get(method, [])

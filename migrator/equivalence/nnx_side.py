@@ -64,10 +64,10 @@ class NnxSide:
     if not issubclass(kind, nnx.Module):
       raise RequestError(f'{case.model}: the class under the NNX root is no flax.nnx.Module; '
                          'give the folder after the migration')
-    entry, inputs = manifest.classes[case.model], CallInputs.of_case(case, self._names)
-    model, fields = build(kind, case, entry, inputs, self._names)
+    inputs = CallInputs.of_case(case, self._names)
     variables = message.group('variables')
     try:
+      model, fields = build(kind, case, manifest, inputs, self._names, nested(variables))
       try:
         weights = WeightMap(model, nested(variables), variables, manifest, case.model)
       except WeightsError:

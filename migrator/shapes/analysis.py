@@ -248,6 +248,7 @@ def _interpret(
     record.refusals.append(
       (source.node.lineno, f'the tool failed on it ({type(error).__name__}: {error}); please report it')
     )
+  record.notes += [(source.node.lineno, text) for text in table.notes]
   analysis.unsized = unsized(record)
   return analysis, seen
 

@@ -65,6 +65,8 @@ class SymbolTable:
     self.products: dict[str, tuple[Dim, ...]] = {}
     # Pairs of sizes that have to be equal wherever the program runs: it adds or contracts such axes.
     self.equal: set[frozenset[str]] = set()
+    # What was taken for granted where values were joined.
+    self.notes: list[str] = []
 
   def taken_equal(self, dims: Sequence[Dim]) -> None:
     """Remembers that the program fails unless these sizes are equal."""

@@ -12,8 +12,9 @@ from migrator.checkpoints.write import Written
 from migrator.manifest import Manifest
 from migrator.weights import write as writing
 from migrator.weights.leaf_map import LeafMap
-from migrator.weights.plan import Plan, plan
+from migrator.weights.plan import Plan, plan, root_class
 from migrator.weights.read import read
+from migrator.weights.recognise import recognise
 
 RESTORE_MODEL = """abstract = nnx.eval_shape(lambda: Model(..., rngs=nnx.Rngs(0)))
 graphdef, random, weights = nnx.split(abstract, nnx.RngState, ...)
@@ -94,8 +95,15 @@ def planned_for(source: Path, manifest: Manifest, class_name: str | None = None,
   expected = None
   if model:
     from migrator.weights.model import abstract_model
-    expected = abstract_model(model, arguments)
+    expected = abstract_model(model, arguments, _sizes(tree, manifest, class_name, arguments))
   return found, plan(tree, manifest, class_name, expected)
+
+
+def _sizes(tree: Any, manifest: Manifest, class_name: str | None, arguments: Mapping[str, Any] | None) -> Any:
+  """Returns what reads the sizes off the weights that nothing else tells."""
+  from migrator.weights.asked_sizes import asked_sizes
+  root = class_name or root_class(manifest)
+  return lambda build: asked_sizes(build, recognise(tree, manifest).variables, manifest, root, tuple(arguments or ()))
 
 
 def _restore(kind: str, as_msgpack: bool) -> str:

@@ -57,6 +57,9 @@ def face_arguments(plan: ClassPlan) -> list[str]:
   if collections:
     found.append(f'collections={collections!r}')
   for size in plan.size_arguments:
+    if size.asked:
+      found.append(f'{size.name}=None')
+      continue
     argument = size.argument if size.method == '__call__' else f'{size.method}.{size.argument}'
     found.append(f'{size.name}={(argument, size.axis)!r}')
   return found
