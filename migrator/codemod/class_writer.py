@@ -162,7 +162,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
 
   def _is_own(self, creation: Any) -> bool:
     return any(
-      creation.inside is method.node or id(creation.inside) in {id(child) for child in ast.walk(method.node)}
+      self.plan.source.module.nodes.inside(creation.inside, method.node)
       for method in self.plan.source.own_methods.values()
     )
 

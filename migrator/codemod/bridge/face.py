@@ -90,7 +90,7 @@ def _line_above(source: SourceText, parents: tuple[ast.AST, ...]) -> int:
 
 def helper_place(home: str, module: Any, project: Any) -> str:
   """Returns how `module` imports the helper file `home`: as it imports the neighbours of that file."""
-  for node in ast.walk(module.tree):
+  for node in module.nodes.order:
     if isinstance(node, ast.ImportFrom) and node.module and not node.level:
       found = project.find_module(node.module, module)
       prefix = (found or '').removesuffix(node.module)
