@@ -28,17 +28,23 @@ class SizeArgument:
   """A constructor argument NNX has and Linen has not, and the call argument it is read from.
 
   name: the NNX constructor argument, such as 'in_features' or 'x_shape'.
-  method: the method whose argument tells the size, usually '__call__'.
-  argument: name of that call argument.
+  method: the method whose argument tells the size, usually '__call__'; empty when no argument of
+    a call tells it: then it is read off the weights whose shapes change with it.
+  argument: name of that call argument; empty like `method`.
   axis: the axis of its shape; None for the whole shape.
   optional: the size is None when the call argument is not given.
   """
 
   name: str
-  method: str
-  argument: str
+  method: str = ''
+  argument: str = ''
   axis: int | None = -1
   optional: bool = False
+
+  @property
+  def asked(self) -> bool:
+    """Tells whether only the weights tell the size."""
+    return not self.method
 
 
 @dataclasses.dataclass(frozen=True)

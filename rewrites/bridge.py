@@ -10,6 +10,7 @@ def _linen_face(nnx_class, fields, collections, sizes):
   sizes, collections = dict(sizes), dict(collections)
   parameters = dict(inspect.signature(nnx_class.__init__).parameters)
   names = fields or [name for name in parameters if name not in ('self', 'rngs', *sizes)]
+  sizes = {name: (None, None) if place is None else place for name, place in sizes.items()}
   at_call = dict(inspect.signature(nnx_class.__call__).parameters) if fields else {}
   late = {name: at_call[name] for name in names if name not in parameters}
 
@@ -17,7 +18,9 @@ def _linen_face(nnx_class, fields, collections, sizes):
     given = {name: getattr(face, name) for name in names if name not in late}
     found, unknown = _sizes(nnx_class, sizes, method, args, kwargs)
     if unknown:
-      found |= _sizes_of_weights(lambda **more: nnx_class(**given, **found, **more, rngs=nnx.Rngs(0)), unknown, face.variables)
+      make = lambda **more: nnx_class(**given, **found, **more, rngs=nnx.Rngs(0))
+      found |= _sizes_of_weights(make, unknown, face.variables) if face.variables.get('params') else _sizes_at_layers(
+        make, unknown, lambda module: getattr(module, method)(*args, **kwargs))
     return nnx_class(**given, **found, rngs=nnx.Rngs(**streams))
 
   def run(face, method, args, kwargs):
@@ -61,6 +64,9 @@ def _sizes(nnx_class, sizes, method, args, kwargs):
   arguments = signature.bind_partial(None, *args, **kwargs).arguments
   found, unknown = {}, []
   for name, (argument, axis) in sizes.items():
+    if argument is None:
+      unknown.append(name)
+      continue
     where, _, wanted = argument.rpartition('.')
     value = arguments.get(wanted)
     if value is not None:
@@ -75,18 +81,63 @@ def _sizes(nnx_class, sizes, method, args, kwargs):
 def _sizes_of_weights(build, names, variables):
   """Finds sizes that no argument tells: the axes of the weights that change with them."""
   weights = {path: jnp.shape(value) for path, value in nnx.traversals.flatten_mapping(variables.get('params', {})).items()}
-  probes = (5040, 10080)
   found = {}
   for name in names:
-    first, second = ({tuple(map(str, path)): leaf.shape for path, leaf in nnx.to_flat_state(nnx.state(nnx.eval_shape(
-        lambda: build(**{**dict.fromkeys(names, probes[0]), name: probe})), nnx.Param))} for probe in probes)
-    for path, shape in first.items():
-      for axis, (a, b) in enumerate(zip(shape, second[path])):
-        if (a, b) == probes and path in weights:
-          found[name] = weights[path][axis]
-    if name not in found:
+    places = [weights[path][axis] for path, axis in _axes_of(build, names, name) if path in weights]
+    if not places:
       raise ValueError(f'{name} is not known: call the method whose input has this size first, with init')
+    found[name] = places[0]
   return found
+
+
+def _axes_of(build, names, name):
+  """Returns the places (path, axis) in the weights that have the size `name`."""
+  probes = (5040, 10080)
+  first, second = ({tuple(map(str, path)): leaf.shape for path, leaf in nnx.to_flat_state(nnx.state(nnx.eval_shape(
+      lambda: build(**{**dict.fromkeys(names, probes[0]), name: probe})), nnx.Param))} for probe in probes)
+  return [(path, axis) for path, shape in first.items() for axis, (a, b) in enumerate(zip(shape, second[path]))
+          if (a, b) == probes]
+
+
+class _Reached(Exception):
+  """A call has come to a layer whose input size is wanted."""
+
+
+def _sizes_at_layers(build, names, call):
+  """Finds sizes that no argument tells and no weights are there for: the inputs that the call gives to the layers."""
+  found = {}
+  while len(found) < len(names):
+    rest = [name for name in names if name not in found]
+    make = lambda **more: build(**found, **more)
+    wanted = {path[:-1]: name for name in rest for path, axis in _axes_of(make, rest, name)}
+
+    def run():
+      module = make(**dict.fromkeys(rest, 5040))
+      for path, name in wanted.items():
+        _watch(module, path, name)
+      return call(module)
+
+    try:
+      nnx.eval_shape(run)
+    except _Reached as reached:
+      found[reached.args[0]] = reached.args[1]
+    else:
+      raise ValueError(f'{", ".join(rest)} is not known: this call does not come to the layers that have this size')
+  return found
+
+
+def _watch(module, path, name):
+  """Puts a stand-in at the path of a layer that reports the last axis of its first input."""
+  def reached(inputs, *args, **kwargs):
+    raise _Reached(name, jnp.shape(inputs)[-1])
+
+  *above, last = path
+  for key in above:
+    module = module[int(key)] if key.isdigit() else getattr(module, key)
+  if last.isdigit():
+    module[int(last)] = reached
+  else:
+    object.__setattr__(module, last, reached)
 
 
 def _leaves(module, collections):
@@ -135,7 +186,7 @@ def as_linen(nnx_class, *, fields=None, collections=None, **sizes):
     fields: all fields in the order of Linen, if some of them are arguments of the call now.
     collections: collections of variable classes made for this repository, by class name.
     **sizes: constructor arguments that are read off the input: (argument of the call, axis or None for the
-      whole shape); 'method.argument' if the method is not `__call__`.
+      whole shape); 'method.argument' if the method is not `__call__`; None if no argument tells the size.
   """
   if isinstance(nnx_class, functools.partial):
     face = as_linen(nnx_class.func, fields=fields, collections=collections, **sizes)

@@ -15,12 +15,13 @@ SHARED = {'migrator.failure', 'migrator'}
 LOWER = {'migrator.source', 'migrator.shapes', 'migrator.manifest', 'rewrites'} | SHARED
 MAY_IMPORT = {
   'migrator.commands': {'migrator.config', 'migrator.roots', 'migrator.codemod', 'migrator.weights',
-                        'migrator.equivalence', 'migrator.report'} | LOWER,
+                        'migrator.checkpoints', 'migrator.equivalence', 'migrator.report'} | LOWER,
   'migrator.cli': {'migrator.commands', 'migrator.config', 'migrator.report'} | LOWER,
   'migrator.__main__': {'migrator.cli'},
   'migrator.plugin': {'migrator.config', 'migrator.roots', 'migrator.equivalence', 'migrator.report'} | LOWER,
   'migrator.codemod': {'migrator.report'} | LOWER,
-  'migrator.weights': LOWER - {'migrator.source', 'migrator.shapes'},
+  'migrator.weights': {'migrator.checkpoints'} | LOWER - {'migrator.source', 'migrator.shapes'},
+  'migrator.checkpoints': {'migrator.weights.errors'} | SHARED,
   'migrator.equivalence': {'migrator.weights', 'migrator.report'} | LOWER,
   'migrator.report': LOWER,
   # Facts about the source are told as findings, which are data: only that file of `report` is below.
@@ -40,6 +41,7 @@ NEVER = {
   'migrator.codemod': {'jax', 'flax', 'orbax', 'optax'},
   'migrator.report': {'jax', 'flax', 'orbax', 'optax', 'libcst'},
   'migrator.weights': {'libcst'},
+  'migrator.checkpoints': {'libcst', 'flax', 'optax'},
   'migrator.equivalence': {'libcst'},
 }
 # The one module that asks JAX about shapes.
@@ -134,6 +136,7 @@ HEAVY = ('jax', 'flax', 'libcst', 'orbax', 'optax', 'tensorstore')
     ('import migrator.source', ('jax', 'flax', 'orbax', 'libcst')),
     ('import migrator.codemod', ('jax', 'flax', 'orbax')),
     ('import migrator.weights', ('libcst',)),
+    ('import migrator.weights.convert, migrator.checkpoints.verify', ('jax', 'flax', 'orbax', 'libcst', 'optax')),
     ('import migrator.equivalence', ('libcst',)),
     ('import migrator.cli', HEAVY),
     ('import migrator.plugin', HEAVY),

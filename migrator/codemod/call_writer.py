@@ -28,6 +28,7 @@ class CallWriter:
     self.values = plan.analysis.record.values
     self.by_node = {id(member.creation.node): member for member in plan.members}
     self.iterators: dict[int, dict[str, str]] = {}
+    self.nodes = plan.source.module.nodes
     self.own = {id(method.node): method.node for method in plan.source.own_methods.values()}
 
   def value(self, node: ast.AST) -> Any:
@@ -54,16 +55,15 @@ class CallWriter:
     self._decorators(method)
 
   def _names(self, method: ast.AST) -> None:
-    skip: set[int] = set()
-    for node in ast.walk(method):
-      if id(node) in skip:
+    skip: set[ast.AST] = set()
+    for node in self.nodes.walk(method):
+      if not isinstance(node, (ast.Name, ast.Attribute)) or node in skip:
         continue
-      if isinstance(node, (ast.Name, ast.Attribute)):
-        new = self.names.rename(node, method)
-        if new is not None:
-          self.edits.replace(node, new)
-        if self.names.qualified(node, method) is not None:
-          skip |= {id(child) for child in ast.walk(node)}
+      new = self.names.rename(node, method)
+      if new is not None:
+        self.edits.replace(node, new)
+      if self.names.qualified(node, method) is not None:
+        skip.update(self.nodes.walk(node))
 
   def _creation(self, member: Member, method: ast.FunctionDef, init: InitWriter | None) -> None:
     if member.lazy:
@@ -73,7 +73,7 @@ class CallWriter:
   def _on_demand(self, member: Member, method: ast.FunctionDef) -> None:
     """Makes a variable in front of the statement that asks for it, if no call has made it yet."""
     node = member.creation.node
-    statement = next(item for item in reversed(list(_statements(method))) if _inside(node, item))
+    statement = next(item for item in reversed(list(_statements(method))) if self.nodes.inside(node, item))
     named = {item.arg: item.value for item in node.keywords}
     init = named.get('init_fn') or (node.args[2] if len(node.args) > 2 else None)
     if init is None or set(named) - {'init_fn', 'col', 'name'}:
@@ -130,7 +130,7 @@ class CallWriter:
     return None if changed or skips else name
 
   def _variables(self, method: ast.FunctionDef) -> None:
-    for node in ast.walk(method):
+    for node in self.nodes.walk(method):
       if (
         isinstance(node, ast.Attribute)
         and node.attr == 'value'
@@ -161,7 +161,7 @@ class CallWriter:
     )
 
   def _module_interface(self, method: ast.FunctionDef) -> None:
-    for node in ast.walk(method):
+    for node in self.nodes.walk(method):
       if not (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -187,7 +187,7 @@ class CallWriter:
     return any(
       isinstance(item, (ast.UnaryOp, ast.Compare))
       and any(child is node for child in ast.iter_child_nodes(item))
-      for item in ast.walk(method)
+      for item in self.nodes.walk(method)
     )
 
   def _exists(self, node: ast.Call) -> None:
@@ -212,7 +212,7 @@ class CallWriter:
     self.edits.replace(collection, variable_class(self.plan, collection.value))
 
   def _flags(self, method: ast.FunctionDef) -> None:
-    for node in ast.walk(method):
+    for node in self.nodes.walk(method):
       if (
         isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
@@ -227,7 +227,7 @@ class CallWriter:
     uses: dict[int, tuple[ast.Call, list[Member]]] = {}
     for member in self.plan.members:
       for use in member.creation.uses:
-        if use.method == '__call__' and _inside(use.node, method):
+        if use.method == '__call__' and self.nodes.inside(use.node, method):
           uses.setdefault(id(use.node), (use.node, []))[1].append(member)
     for node, members in sorted(
       uses.values(), key=lambda item: self.source.end(item[0]) - self.source.own_start(item[0])
@@ -280,7 +280,7 @@ class CallWriter:
   def _moved(self, node: ast.expr, member: Member) -> str:
     """Text of a flag that moves from a constructor to the call; it may come from a partial of the user class."""
     method = member.creation.inside
-    if _inside(node, method) or any(_inside(node, own) for own in self.own.values()):
+    if any(self.nodes.inside(node, own) for own in (method, *self.own.values())):
       return self.edits.node(node)
     return ast.unparse(node)
 
@@ -321,7 +321,7 @@ class CallWriter:
   def _iterate(
     self, method: ast.FunctionDef, init: InitWriter, removed: dict[int, ast.stmt], hidden: set[int]
   ) -> None:
-    for node in ast.walk(method):
+    for node in self.nodes.walk(method):
       if id(node) not in self.iterators:
         continue
       over = (
@@ -330,7 +330,7 @@ class CallWriter:
         else (isinstance(node, ast.For) and self._over_members(node, removed, hidden))
       )
       if not over:
-        statement = next(item for item in reversed(list(_statements(method))) if _inside(node, item))
+        statement = next(item for item in reversed(list(_statements(method))) if self.nodes.inside(node, item))
         indent = self.source.indent(statement)
         lines = ''.join(
           f'{indent}{local} = iter(self.{attribute})\n'
@@ -427,19 +427,8 @@ def _statements(method: ast.FunctionDef) -> Any:
     statement = waiting.pop(0)
     yield statement
     if not isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-      waiting += [
-        child
-        for child in ast.walk(statement)
-        if isinstance(child, ast.stmt) and child is not statement and _is_child(child, statement)
-      ]
-
-
-def _is_child(child: ast.stmt, parent: ast.stmt) -> bool:
-  return any(child in getattr(parent, part, []) for part in ('body', 'orelse', 'finalbody'))
-
-
-def _inside(node: ast.AST, outer: ast.AST) -> bool:
-  return any(child is node for child in ast.walk(outer))
+      for part in ('body', 'orelse', 'finalbody'):
+        waiting += getattr(statement, part, [])
 
 
 def _reads(body: list[ast.stmt], removed: dict[int, ast.stmt], hidden: set[int]) -> set[str]:
@@ -465,17 +454,17 @@ def _reads(body: list[ast.stmt], removed: dict[int, ast.stmt], hidden: set[int])
 
 def _reads_after(loop: ast.For, plan: ClassPlan, hidden: set[int]) -> set[str]:
   """Names read behind the loop in its method (a loop variable outlives its loop)."""
-  method = next((m.node for m in plan.source.own_methods.values() if _inside(loop, m.node)), None)
+  nodes = plan.source.module.nodes
+  method = next((m.node for m in plan.source.own_methods.values() if nodes.inside(loop, m.node)), None)
   if method is None:
     return set()
-  inside = {id(child) for child in ast.walk(loop)}
   return {
     node.id
-    for node in ast.walk(method)
+    for node in nodes.walk(method)
     if isinstance(node, ast.Name)
     and isinstance(node.ctx, ast.Load)
-    and id(node) not in inside
     and node.lineno > loop.lineno
+    and not nodes.inside(node, loop)
   }
 
 

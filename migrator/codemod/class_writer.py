@@ -10,6 +10,7 @@ from typing import Any
 
 from migrator.manifest import SizeArgument
 
+from .asked import AskedSizes
 from .call_writer import CallWriter
 from .comments import restored
 from .init_writer import InitWriter, Line
@@ -43,9 +44,10 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.base_indent = source.indent(plan.source.node)
     self.fields = {name for name in plan.source.fields if name not in plan.call_fields}
     self.needs_rngs = False
-    self.properties: dict[str, tuple[str, list[str]]] = {}
+    self.properties: dict[str, tuple[list[str], list[str]]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
+    self.asked_sizes = AskedSizes(plan)
 
   def write(self) -> None:
     """Sets `plan.text`, `plan.size_arguments`, helpers and imports.
@@ -160,7 +162,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
 
   def _is_own(self, creation: Any) -> bool:
     return any(
-      creation.inside is method.node or id(creation.inside) in {id(child) for child in ast.walk(method.node)}
+      self.plan.source.module.nodes.inside(creation.inside, method.node)
       for method in self.plan.source.own_methods.values()
     )
 
@@ -309,6 +311,8 @@ class ClassWriter(SignatureWriter, MemberWriter):
           SizeArgument(name, method, argument, None if whole else -1, (method, argument) in absent)
         )
         self.plan.size_texts[name] = f'{argument}.shape' if whole else f'{argument}.shape[-1]'
+    self.plan.size_arguments += [item for name, item in self.asked_sizes.found.items() if name not in inherited]
+    self.plan.size_texts |= dict.fromkeys(self.asked_sizes.found, 'asked for: nothing in the source tells it')
 
   def _arrays(self, method: str) -> int:
     listed = self.plan.analysis.parameters.get(method, [])
@@ -376,13 +380,13 @@ class ClassWriter(SignatureWriter, MemberWriter):
     signature = self._signature(indent)
     lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
     properties = ''.join(
-      self._property_text(name, text, comments, indent) for name, (text, comments) in self.properties.items()
+      self._property_text(name, lines, comments, indent) for name, (lines, comments) in self.properties.items()
     )
     return signature + '\n' + '\n'.join(lines) + properties
 
-  def _property_text(self, name: str, text: str, comments: list[str], indent: str) -> str:
+  def _property_text(self, name: str, lines: list[str], comments: list[str], indent: str) -> str:
     inner = indent + self.unit
-    rows = [f'{inner}{comment}' for comment in comments] + [textwrap.indent(f'return {text}', inner)]
+    rows = [f'{inner}{line}' if line else line for line in (*comments, *lines)]
     return f'\n\n{indent}@property\n{indent}def {name}(self):\n' + '\n'.join(rows)
 
 

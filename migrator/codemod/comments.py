@@ -6,11 +6,17 @@ import ast
 import collections
 import io
 import re
+import sys
 import tokenize
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .text import SourceText
+
+_STRING = r'''"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""|''' r"""'''[^'\\]*(?:(?:\\.|'(?!''))[^'\\]*)*'''|"""
+_PLAIN_STRING = r'''"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|'''
+_TOKEN = re.compile(_STRING + _PLAIN_STRING + r'(?P<comment>\#[^\n]*)', re.DOTALL)
+_FORMATTED = re.compile(r"""(?i)\b(?:f|rf|fr)['"]""")
 
 
 def restored(source: SourceText, node: ast.ClassDef, text: str, members: Sequence[Any]) -> str:
@@ -19,8 +25,12 @@ def restored(source: SourceText, node: ast.ClassDef, text: str, members: Sequenc
   A comment from inside a creation goes above the statement that makes the member, any other one above the
   method it was in.
   """
-  old = _comments(source.slice(0, len(source.data)), _first_line(node), node.end_lineno or node.lineno)
-  missing = collections.Counter(comment for _, comment in old) - _counted(text)
+  first = _first_line(node)
+  own = source.slice(source.starts[first - 1], source.line_end(source.end(node) - 1))
+  old = [(line + first - 1, comment) for line, comment in comments(own)]
+  missing = collections.Counter(comment for _, comment in old)
+  if missing:
+    missing -= collections.Counter(comment for _, comment in comments(text))
   if not missing:
     return text
   lines = text.split('\n')
@@ -35,18 +45,28 @@ def _first_line(node: ast.ClassDef) -> int:
   return min([node.lineno, *(item.lineno for item in node.decorator_list)])
 
 
-def _comments(text: str, first: int, last: int) -> list[tuple[int, str]]:
-  tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+def comments(text: str) -> list[tuple[int, str]]:
+  """Returns the comments of whole lines of Python, each with its line, counted from 1."""
+  if '#' not in text:
+    return []
+  if sys.version_info >= (3, 12) and _FORMATTED.search(text):
+    return _tokenized(text)  # such a string may hold quotes of its own kind
+  found: list[tuple[int, str]] = []
+  line, position = 1, 0
+  for token in _TOKEN.finditer(text):
+    if token['comment'] is not None:
+      line += text.count('\n', position, token.start())
+      position = token.start()
+      found.append((line, token['comment'].rstrip()))
+  return found
+
+
+def _tokenized(text: str) -> list[tuple[int, str]]:
+  indented = text[:1] in ' \t'
+  tokens = tokenize.generate_tokens(io.StringIO(f'if True:\n{text}' if indented else text).readline)
   return [
-    (token.start[0], token.string.rstrip())
-    for token in tokens
-    if token.type == tokenize.COMMENT and first <= token.start[0] <= last
+    (token.start[0] - indented, token.string.rstrip()) for token in tokens if token.type == tokenize.COMMENT
   ]
-
-
-def _counted(text: str) -> collections.Counter[str]:
-  body = f'if True:\n{text}' if text[:1] in ' \t' else text
-  return collections.Counter(comment for _, comment in _comments(body, 0, len(body)))
 
 
 def _member(members: Iterable[Any], line: int) -> Any:

@@ -6,7 +6,9 @@ import ast
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from .imports import ImportRequest, rewrite_imports, unused
+from migrator.source.modules import module_from_text
+
+from .imports import ImportRequest, rewrite_imports, unused_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +28,12 @@ class ImportJob:
 
 def run(job: ImportJob) -> str | ValueError:
   """Returns the text with its imports, or why they cannot be written."""
-  requests = [request for request in job.requests if _used(job.text, request.local)]
-  remove = unused(job.text, set(job.aliases)) | set(job.replaced)
+  module = module_from_text(job.text)
+  used = {node.id for node in ast.walk(module.tree) if isinstance(node, ast.Name)}
+  requests = [request for request in job.requests if request.local in used]
+  remove = unused_in(module, set(job.aliases)) | set(job.replaced)
   try:
-    return rewrite_imports(job.text, remove=remove, add=requests)
+    return rewrite_imports(job.text, remove=remove, add=requests, tree=module.tree)
   except ValueError as error:
     return error
 
@@ -46,11 +50,3 @@ def run_all(jobs: Sequence[ImportJob], processes: int) -> Iterator[str | ValueEr
   context = multiprocessing.get_context('spawn')
   with concurrent.futures.ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context) as pool:
     yield from pool.map(run, jobs)
-
-
-def _used(text: str, name: str) -> bool:
-  try:
-    tree = ast.parse(text)
-  except SyntaxError:
-    return True
-  return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))

@@ -24,8 +24,9 @@ from migrator.codemod.import_edits import (
 )
 from migrator.codemod.import_lines import ImportLines
 from migrator.codemod.import_order import insert
+from migrator.codemod.import_region import ImportRegion
 from migrator.source.bindings import imported_names
-from migrator.source.modules import module_from_text
+from migrator.source.modules import SourceModule, module_from_text
 from migrator.source.names import dotted, find_binding
 from migrator.source.uses import written_names
 
@@ -58,7 +59,9 @@ class ImportRequest:
     return f'from {self.module} import {self.name}{renamed}'
 
 
-def rewrite_imports(source: str, *, remove: set[str], add: Sequence[ImportRequest]) -> str:
+def rewrite_imports(
+  source: str, *, remove: set[str], add: Sequence[ImportRequest], tree: ast.Module | None = None
+) -> str:
   """Removes and adds imports; a second run with the same arguments changes nothing.
 
   Args:
@@ -66,13 +69,16 @@ def rewrite_imports(source: str, *, remove: set[str], add: Sequence[ImportReques
     remove: local names whose imports go, wherever in the file they are bound; 'flax.linen.*' for
       `from flax.linen import *`.
     add: imports the file needs; those it has are left alone.
+    tree: the syntax tree of `source`, if it is known already.
   Returns:
     the new text; comments and all other formatting are kept.  A file without statements comes back as it is.
   Raises:
     ValueError: a name to add is bound to something else by an import that stays.
   """
   mark = '\ufeff' if source.startswith('\ufeff') else ''
-  module = cst.parse_module(source.removeprefix(mark))
+  text = source.removeprefix(mark)
+  region = ImportRegion(text, ast.parse(text) if tree is None else tree)
+  module = cst.parse_module(region.text)
   if not module.body:
     return source
   pending = _missing(module, sorted(set(add)), remove)
@@ -83,7 +89,7 @@ def rewrite_imports(source: str, *, remove: set[str], add: Sequence[ImportReques
   for request in pending:
     line = cst.parse_statement(request.text, module.config_for_parsing)
     module = insert(module, cst.ensure_type(line, cst.SimpleStatementLine))
-  return mark + module.code
+  return mark + region.whole(module.code)
 
 
 Drop = Callable[[Import, cst.ImportAlias | None], bool]
@@ -218,7 +224,11 @@ def unused(source: str, names: set[str]) -> set[str]:
   Quoted annotations, `__all__` and `import x as x` (a declared re-export) count as uses; a local variable of
   the same name does not.
   """
-  module = module_from_text(source)
+  return unused_in(module_from_text(source), names)
+
+
+def unused_in(module: SourceModule, names: set[str]) -> set[str]:
+  """As `unused`, for a file that is parsed already."""
   bound: set[str] = set()
   used = set(module.exported or ())
   if module.exported is None and '__all__' in module.bindings:

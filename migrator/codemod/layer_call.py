@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -111,8 +112,10 @@ def _literal(node: ast.expr, values: Callable[[ast.expr], Value]) -> Any:
   return UnknownArgument(ast.unparse(node))
 
 
-def sizes(record: Layer, found: list[Facts]) -> list[tuple[str, Any, bool]]:
+def sizes(record: Layer, found: list[Facts], unseen: Facts | None = None) -> list[tuple[str, Any, bool]]:
   """Returns (NNX argument, size, keyword only) for every size of the record.
+
+  unseen: facts with stand-ins for shapes that are not known, used where the others do not tell.
 
   Raises:
     Refused: a size cannot be derived, with the reason.
@@ -120,7 +123,9 @@ def sizes(record: Layer, found: list[Facts]) -> list[tuple[str, Any, bool]]:
   result = []
   for size in record.sizes:
     candidates = []
-    for fact in found:
+    for fact in [*found, *([unseen] if unseen is not None else [])]:
+      if fact is unseen and candidates:
+        break
       try:
         candidates.append(size.of(fact))
       except NotDerivable as error:
@@ -142,16 +147,18 @@ def write(
   found: list[Facts],
   text: Callable[[ast.expr], str],
   values: Callable[[ast.expr], Value],
-  size_text: Callable[[Any], str],
+  size_text: Callable[[Any, str], str],
   exact: bool,
   passed: set[str],
   flags_at_calls: Callable[[str], bool],
+  unseen: Facts | None = None,
 ) -> Written:
   """Returns the NNX constructor call.
 
-  text: writes an expression in the constructor; size_text: writes a size.
+  text: writes an expression in the constructor; size_text: writes a size, given the NNX argument it is for.
   passed: Linen call arguments that every use gives explicitly.
   flags_at_calls: tells whether every use gives the NNX call argument (so that a default need not be written).
+  unseen: see `sizes`.
 
   Raises:
     Refused, NotStatic: it cannot be written.
@@ -161,8 +168,8 @@ def write(
     raise Refused(reason)
   written = Written([], {}, [])
   in_partial = any(item.in_partial and item.positional for item in given.values())
-  for name, value, keyword in sizes(record, found):
-    body = _size_value(value, size_text)
+  for name, value, keyword in sizes(record, found, unseen):
+    body = _size_value(value, functools.partial(size_text, role=name))
     written.arguments.append(f'{name}={body}' if keyword or in_partial or record.reorder else body)
   positional_ok = not record.reorder
   for argument in record.arguments:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrator.manifest import SizeArgument
-from migrator.shapes.values import Array, Instance, Late, Partial, contains
+from migrator.shapes.values import Array, Instance, Late, Partial, Unknown, contains
 
 from . import layer_call
+from .asked import AskedSizes, unseen
 from .bridge import linen_member
 from .call_writer import CallWriter
 from .layer_call import Refused
@@ -18,6 +19,7 @@ from .module_api import refuse_layer_methods
 from .plan import ClassPlan, Member, variable_class
 from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter
+from .sizes_of_uses import certain_first, several_sizes
 from .static import StaticWriter
 from .text import Edits, SourceText, wrapped_call
 
@@ -32,6 +34,7 @@ class MemberWriter:
   edits: Edits
   unit: str
   exact: bool
+  asked_sizes: AskedSizes
   call: CallWriter
   base_indent: str
   needs_rngs: bool
@@ -88,16 +91,27 @@ class MemberWriter:
     partials = [partial.node for partial in creation.partials if partial.node is not None]
     given = layer_call.bound_arguments(record, creation.node, partials)
     uses = [use for use in creation.uses if use.method == '__call__']
-    if record.sizes and not uses and not _called_otherwise(creation) and _needs_input(record):
-      raise Refused(
-        f'{record.linen[0].rsplit(".", 1)[-1]} is never called where its input could be seen (line {creation.line})'
-      )
-    found = layer_call.facts(record, given, self.call.value, _known(uses), creation.arguments)
+    certain = certain_first(_known(uses), self.plan.analysis)
+    if record.sizes and (note := several_sizes(member.attribute, certain, self.plan.analysis)):
+      self.plan.assumptions.append(note)
+    found = layer_call.facts(record, given, self.call.value, certain, creation.arguments)
     flags = lambda name: (
       bool(uses) and all(name in use.kwargs or _positional(record, name, use) for use in uses)
     )
+    hidden = unseen(record, found[0], creation) if self.asked_sizes.possible(member) else None
+    if record.sizes and not uses and not _called_otherwise(creation) and _needs_input(record):
+      self._never_called(record, member, hidden)
     written = layer_call.write(
-      record, given, found, writer.text, self._value_of(creation), size_text, self.exact, set(), flags
+      record,
+      given,
+      found,
+      writer.text,
+      self._value_of(creation),
+      lambda dim, role: self.asked_sizes.text(member, role, dim, size_text),
+      self.exact,
+      set(),
+      flags,
+      hidden,
     )
     member.on_call = written.on_call
     for helper in written.helpers:
@@ -105,6 +119,14 @@ class MemberWriter:
     if 'rngs=rngs' in written.arguments:
       self.needs_rngs = True
     return self._wrapped(self._head(member, writer), written.arguments, member)
+
+  def _never_called(self, record: Any, member: Member, hidden: Any) -> None:
+    name, line = record.linen[0].rsplit('.', 1)[-1], member.creation.line
+    if hidden is None:
+      raise Refused(f'{name} is never called where its input could be seen (line {line})')
+    text = f'{member.attribute} is always made, in Linen only where something calls it (line {line})'
+    if text not in self.plan.assumptions:
+      self.plan.assumptions.append(text)
 
   def _value_of(self, creation: Any) -> Any:
     """Values of argument expressions; those of a partial made by another class come from the bound arguments."""
@@ -176,29 +198,32 @@ class MemberWriter:
 
   def _child_size(self, member: Member, size: SizeArgument, size_text: Any) -> str:
     assert member.child is not None
+    if size.asked:
+      return self._ask_for(member, size)
     method = member.child.source.methods[size.method]
     names = [item.arg for item in (*method.node.args.posonlyargs, *method.node.args.args)][1:]
     found = []
-    for use in member.creation.uses:
+    for use in certain_first(member.creation.uses, self.plan.analysis):
       if use.method != size.method:
         continue
       value = {**dict(zip(names, use.args)), **use.kwargs}.get(size.argument)
       if isinstance(value, Array):
         found.append(value.shape)
-      elif value is not None:
-        raise Refused(
-          f'the shape of {size.argument} given to {member.child.name} is not known (line {member.creation.line})'
-        )
+      elif value is not None and not found:
+        return self._ask_for(member, size, value)
     if not found:
-      if size.optional:
-        return 'None'
-      raise Refused(
-        f'the shape of {size.argument} given to {member.child.name} is not known (line {member.creation.line})'
-      )
+      return 'None' if size.optional else self._ask_for(member, size)
     shape = found[0]
     if size.axis is not None:
-      return str(size_text(shape[size.axis]))
+      return self.asked_sizes.text(member, size.name, shape[size.axis], size_text)
     return shape_text(shape, self._tools(member.creation.inside)[1], size_text)
+
+  def _ask_for(self, member: Member, size: SizeArgument, value: Any = None) -> str:
+    if size.axis is None or not self.asked_sizes.possible(member):
+      what = f'the size {size.name} of' if size.asked else f'the shape of {size.argument} given to'
+      because = f': {value.reason}, line {value.line}' if isinstance(value, Unknown) else ''
+      raise Refused(f'{what} {member.creation.target} is not known (line {member.creation.line}{because})')
+    return self.asked_sizes.name(member, size.name)
 
   def _partial(self, node: ast.Call, value: Partial, method: ast.FunctionDef) -> str:
     """`partial(nn.Conv, use_bias=False)` with NNX names, without flags of the call."""

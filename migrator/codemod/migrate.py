@@ -26,7 +26,7 @@ from .options import FileChange, MigrationResult, Options
 from .plan import ClassPlan
 from .planner import eligible, plan_flags, plan_members
 from .sizes import PLACEHOLDER, NotStatic
-from .text import SourceText
+from .text import text_of
 
 
 def migrate(paths: Sequence[Path], root: Path, options: Options | None = None) -> MigrationResult:
@@ -168,7 +168,7 @@ def plan_one(plan: ClassPlan, plans: dict[str, ClassPlan], project: Any, options
   plan_flags(plan)
   plan_members(plan, plans, options.names == 'linen')
   names = LinenNames(project, plan.source.module)
-  ClassWriter(plan, plans, SourceText(plan.source.module.text), names, options.numerics == 'exact').write()
+  ClassWriter(plan, plans, text_of(plan.source.module), names, options.numerics == 'exact').write()
   ast.parse(_dedent(plan.text))
   notes = [f'{text} (line {line})' for line, text in sorted(set(plan.analysis.record.notes))]
   plan.assumptions += list(dict.fromkeys(notes))

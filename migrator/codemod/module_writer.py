@@ -16,7 +16,7 @@ from .import_jobs import ImportJob
 from .imports import ImportRequest
 from .linen_names import LinenNames
 from .plan import ClassPlan
-from .text import Edits, SourceText
+from .text import Edits, text_of
 
 HELPER_MODULE = 'nnx_helpers'
 
@@ -38,7 +38,7 @@ class ModuleWriter:
     self.helper_module = helper_module
     self.references = references
     self.faces: dict[str, str] = {}
-    self.source = SourceText(module.text)
+    self.source = text_of(module)
     self.names = LinenNames(project, module)
     self.findings: list[Finding] = []
     self.helpers: dict[str, Any] = {}
@@ -61,21 +61,15 @@ class ModuleWriter:
 
   def _other_names(self, edits: Edits, native: list[ClassPlan]) -> None:
     """Functions and types of Linen outside classes that stay Linen."""
-    stay = {id(child) for plan in self.plans if not plan.native for child in ast.walk(plan.source.node)}
-    gone = {id(child) for plan in native for child in ast.walk(plan.source.node)}
-    skip: set[int] = set()
-    for node in ast.walk(self.module.tree):
-      if (
-        id(node) in skip
-        or id(node) in stay
-        or id(node) in gone
-        or not isinstance(node, (ast.Name, ast.Attribute))
-      ):
+    nodes = self.module.nodes
+    skip = {child for plan in self.plans for child in nodes.walk(plan.source.node)}
+    for node in nodes.order:
+      if node in skip or not isinstance(node, (ast.Name, ast.Attribute)):
         continue
       name = self.names.qualified(node)
       if name is None:
         continue
-      skip |= {id(child) for child in ast.walk(node)}
+      skip.update(nodes.walk(node))
       if not native:
         continue
       if name == 'flax.linen.Module' and (self.faces or any(plan.native is False for plan in self.plans)):
@@ -106,7 +100,8 @@ class ModuleWriter:
     for finding, plan in rewrite_call_sites(self.references[self.module.name], self.references, edits):
       self.findings.append(finding)
       home = helper_home(plan.source.module.name)
-      self.faces[home] = helper_place(home, self.module, self.project)
+      if home not in self.faces:
+        self.faces[home] = helper_place(home, self.module, self.project)
 
   def _collections(self, edits: Edits, native: list[ClassPlan]) -> None:
     wanted = {name: collection for plan in native for name, collection in plan.collections.items()}
@@ -154,7 +149,7 @@ def _request(item: tuple[str, str | None]) -> ImportRequest:
 def linen_aliases(project: Any, module: Any) -> set[str]:
   """Returns the local names that are bound to Linen or to things in it."""
   names = set()
-  for node in ast.walk(module.tree):
+  for node in module.nodes.order:
     if isinstance(node, (ast.Import, ast.ImportFrom)):
       for alias in node.names:
         local = (alias.asname or alias.name).split('.')[0]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrator.shapes.values import Instance, Late, Opaque, Partial, contains
+from migrator.source.nodes import Nodes
 from rewrites.registry import layer_for, manual_reason
 
 from .bridge.linen_member import check as check_bridged
@@ -23,7 +24,7 @@ from .naming import (
   template,
 )
 from .plan import ClassPlan, Member
-from .text import SourceText
+from .text import text_of
 
 _LINEN_MODULE = 'flax.linen.Module'
 _PLAIN_BASES = ('typing.Generic', 'abc.ABC', 'typing.Protocol', 'builtins.object')
@@ -118,7 +119,7 @@ def _twice(old: Any, new: Any, plan: ClassPlan) -> bool:
     {
       name
       for name, method in plan.source.methods.items()
-      if any(child is way.chain[0] for child in ast.walk(method.node))
+      if method.owner.module.nodes.inside(way.chain[0], method.node)
     }
     for way in (old, new)
   ]
@@ -136,13 +137,13 @@ def plan_members(plan: ClassPlan, plans: Mapping[str, ClassPlan], linen_names: b
     Refused: a member cannot be native.
   """
   creations = own_creations(plan)
-  parents = _parents(plan)
+  nodes = plan.source.module.nodes
   members = {id(creation.node): _member(plan, creation, plans) for creation in creations}
   _lazy(plan, list(members.values()))
   for member in members.values():
-    _place(plan, member, members, parents)
+    _place(plan, member, members, nodes)
   plan.members = list(members.values())
-  _name(plan, parents, linen_names)
+  _name(plan, nodes, linen_names)
 
 
 def _lazy(plan: ClassPlan, members: list[Member]) -> None:
@@ -167,15 +168,6 @@ def _lazy(plan: ClassPlan, members: list[Member]) -> None:
         and any(member.creation.inside is other.creation.inside for other in found)
       ):
         member.lazy = True
-
-
-def _parents(plan: ClassPlan) -> dict[int, ast.AST]:
-  return {
-    id(child): parent
-    for method in plan.source.own_methods.values()
-    for parent in ast.walk(method.node)
-    for child in ast.iter_child_nodes(parent)
-  }
 
 
 def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> Member:
@@ -210,12 +202,11 @@ def _name_node(creation: Any) -> ast.expr:
   return next((item.value for item in creation.node.keywords if item.arg == 'name'), ast.Constant(None))
 
 
-def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents: dict[int, ast.AST]) -> None:
+def _place(plan: ClassPlan, member: Member, members: dict[int, Member], nodes: Nodes) -> None:
   """Finds the member or the container that a creation stands in."""
   node: ast.AST = member.creation.node
   called = False
-  while id(node) in parents and not isinstance(node, ast.stmt):
-    parent = parents[id(node)]
+  while not isinstance(node, ast.stmt) and (parent := nodes.parent(node)) is not None:
     if id(parent) in members and isinstance(parent, ast.Call) and node is not parent.func:
       member.inside = members[id(parent)]
       member.slot = _slot(parent, node, members[id(parent)])
@@ -223,7 +214,7 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents:
     if (
       isinstance(parent, _CONTAINERS)
       and not called
-      and (not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents))
+      and (not isinstance(parent, ast.Tuple) or _kept_tuple(parent, nodes))
     ):
       member.container = parent
     if isinstance(parent, ast.Call) and node is parent.func or isinstance(parent, (ast.BinOp, ast.Attribute)):
@@ -237,17 +228,16 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], parents:
     member.key = key_of(member.name_node, member.creation.path)
     member.key_text, member.key_part = _key_texts(plan, member)
   if member.from_setup and member.creation.kind in ('layer', 'class'):
-    _stored_plainly(member, parents)
+    _stored_plainly(member, nodes)
 
 
-def _stored_plainly(member: Member, parents: dict[int, ast.AST]) -> None:
+def _stored_plainly(member: Member, nodes: Nodes) -> None:
   """Refuses what setup stores in another way than as an attribute, a flat list or a dict of modules."""
   node: ast.AST = member.creation.node
   containers = 0
-  while not isinstance(node, ast.stmt):
-    parent = parents[id(node)]
+  while not isinstance(node, ast.stmt) and (parent := nodes.parent(node)) is not None:
     containers += isinstance(parent, _CONTAINERS) and (
-      not isinstance(parent, ast.Tuple) or _kept_tuple(parent, parents)
+      not isinstance(parent, ast.Tuple) or _kept_tuple(parent, nodes)
     )
     plain = isinstance(parent, (ast.stmt, ast.IfExp, ast.Tuple, *_CONTAINERS)) or _is_conversion(parent)
     added = (
@@ -271,9 +261,9 @@ def _is_conversion(node: ast.AST) -> bool:
   )
 
 
-def _kept_tuple(node: ast.Tuple, parents: dict[int, ast.AST]) -> bool:
+def _kept_tuple(node: ast.Tuple, nodes: Nodes) -> bool:
   """Tells whether a tuple is stored as an attribute: `self.pair = (a, b)`, not `self.a, self.b = a, b`."""
-  statement = parents.get(id(node))
+  statement = nodes.parent(node)
   return (
     isinstance(statement, ast.Assign)
     and statement.value is node
@@ -286,7 +276,7 @@ def _key_texts(plan: ClassPlan, member: Member) -> tuple[str, str]:
   if member.key is None or member.name_node is None:
     return '', '{}'
   if not isinstance(member.name_node, ast.Name):
-    return SourceText(plan.source.module.text).node(member.name_node), template(member.name_node) or '{}'
+    return text_of(plan.source.module).node(member.name_node), template(member.name_node) or '{}'
   value = member.creation.names.get(member.key)
   if isinstance(value, str) or (isinstance(value, Opaque) and value.kind == 'str'):
     return member.key, '{}'
@@ -312,7 +302,7 @@ def _slot(parent: ast.Call, node: ast.AST, owner: Member) -> tuple[str, ...]:
 # -- names ----------------------------------------------------------------------------------------
 
 
-def _name(plan: ClassPlan, parents: dict[int, ast.AST], linen_names: bool) -> None:
+def _name(plan: ClassPlan, nodes: Nodes, linen_names: bool) -> None:
   taken = (
     set(plan.source.fields)
     | set(plan.source.methods)
@@ -324,9 +314,9 @@ def _name(plan: ClassPlan, parents: dict[int, ast.AST], linen_names: bool) -> No
   outer = [member for member in plan.members if member.inside is None]
   for member in outer:
     if member.from_setup:
-      member.attribute = _setup_attribute(member, parents) or ''
+      member.attribute = _setup_attribute(member, nodes) or ''
   namer.taken |= {member.attribute for member in outer if member.attribute}
-  _containers(outer, namer, parents)
+  _containers(outer, namer, nodes)
   for member in outer:
     if not member.attribute:
       wanted = _wanted(member)
@@ -384,16 +374,31 @@ def _stem(member: Member, linen_names: bool) -> str:
   return member.record.member if member.record is not None else snake(short)
 
 
-def _setup_attribute(member: Member, parents: dict[int, ast.AST]) -> str | None:
+def _setup_attribute(member: Member, nodes: Nodes) -> str | None:
   node: ast.AST = member.creation.node
-  while id(node) in parents and not isinstance(node, ast.stmt):
-    node = parents[id(node)]
+  while not isinstance(node, ast.stmt) and (parent := nodes.parent(node)) is not None:
+    node = parent
   if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+    if _computed_with(member, node):
+      return f'{identifier(str(member.creation.arguments["name"]))}_param'
     return node.targets[0].attr
   return member.creation.value.field if isinstance(member.creation.value, Instance) else None
 
 
-def _containers(outer: list[Member], namer: Namer, parents: dict[int, ast.AST]) -> None:
+def _computed_with(member: Member, statement: ast.Assign) -> bool:
+  """Tells whether `self.scale = 2 * self.param('scale', ...)` stores something made of the parameter."""
+  value = statement.value
+  while isinstance(value, ast.IfExp):
+    value = value.body if any(child is member.creation.node for child in ast.walk(value.body)) else value.orelse
+  return (
+    member.creation.kind == 'param'
+    and value is not member.creation.node
+    and member.container is None
+    and not isinstance(value, ast.Tuple)
+  )
+
+
+def _containers(outer: list[Member], namer: Namer, nodes: Nodes) -> None:
   """Creations in one list take the name of the variable the list is assigned to."""
   names: dict[int, str] = {}
   for member in outer:
@@ -401,8 +406,8 @@ def _containers(outer: list[Member], namer: Namer, parents: dict[int, ast.AST]) 
       continue
     if id(member.container) not in names:
       statement: ast.AST = member.container
-      while id(statement) in parents and not isinstance(statement, ast.stmt):
-        statement = parents[id(statement)]
+      while not isinstance(statement, ast.stmt) and (parent := nodes.parent(statement)) is not None:
+        statement = parent
       whole = isinstance(statement, ast.Assign) and statement.value is member.container
       target = statement.targets[0] if whole and isinstance(statement, ast.Assign) else None
       if not isinstance(target, ast.Name):

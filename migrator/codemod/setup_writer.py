@@ -10,7 +10,8 @@ from migrator.shapes.joins import elements
 from migrator.shapes.values import Array, Instance, Repeated, VariableRef
 
 from .layer_call import Refused
-from .names_in import read, targets
+from .names_in import targets
+from .setup_arrays import ArrayWriter, unread
 from .sizes import NotStatic, SizeWriter
 from .static import StaticWriter
 from .text import Edits
@@ -31,6 +32,7 @@ class SetupWriter:
     self.edits = Edits(owner.source)
     self.followed: set[str] = set()
     self.dropped: set[int] = set()
+    self.only_arrays: set[str] = set()
     self.params = {
       member.attribute
       for member in owner.plan.members
@@ -70,6 +72,8 @@ class SetupWriter:
   def _rewrite(self) -> None:
     for statement in self.method.body:
       self._statement(statement)
+    for node in unread(self.method, self.dropped, self.only_arrays):
+      self._drop(node)
 
   def _statement(self, node: ast.stmt) -> None:
     if isinstance(node, (ast.If, ast.For, ast.While, ast.With, ast.Try)):
@@ -131,11 +135,11 @@ class SetupWriter:
     before = set(self.sizes.carried)
     value = self.owner.call.value(node.value)
     own = any(isinstance(target, ast.Attribute) for target in node.targets)
-    text = self.writer_text(node.value)
-    fresh = [item for name, item in self.sizes.carried.items() if name not in before]
     if own and isinstance(value, Array) and not self._is_variable(node.value):
       self._property(node)
       return
+    text = self.writer_text(node.value)
+    fresh = [item for name, item in self.sizes.carried.items() if name not in before]
     kind = _container_kind(value) if own else None
     if fresh and own and isinstance(node.value, ast.ListComp):
       self._as_loop(node, fresh, text)
@@ -159,21 +163,44 @@ class SetupWriter:
   def _property(self, node: ast.Assign) -> None:
     """An array that `setup` computes becomes a property: as an attribute NNX would make it part of the state."""
     target = node.targets[0]
-    used = read(node.value) & (self.writer.locals - {self.writer.self_name})
-    if len(node.targets) != 1 or not isinstance(target, ast.Attribute) or used:
-      raise Refused(
-        f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state'
-      )
-    stored = [
-      item
-      for method in self.owner.plan.source.own_methods.values()
-      for item in ast.walk(method.node)
-      if isinstance(item, ast.Attribute) and item.attr == target.attr and isinstance(item.ctx, ast.Store)
-    ]
-    if len(stored) != 1:
-      raise Refused(f'setup stores an array in self.{target.attr} in several places (line {node.lineno})')
-    self.owner.properties[target.attr] = (self.owner.text_of(node.value), self._comments_above(node))
+    assert isinstance(target, ast.Attribute)
+    name = target.attr
+    if name not in self.owner.properties:
+      arrays = ArrayWriter(self.method, self.source, self.owner.unit, self._read_in_property)
+      made = arrays.property(name)
+      foreign = [
+        item
+        for method in self.owner.plan.source.own_methods.values()
+        if method.node is not self.method
+        for item in ast.walk(method.node)
+        if isinstance(item, ast.Attribute) and item.attr == name and isinstance(item.ctx, ast.Store)
+      ]
+      if foreign:
+        raise Refused(f'setup stores an array in self.{name}, and line {foreign[0].lineno} changes it')
+      comments = [comment for store in made.stores for comment in self._comments_above(store)]
+      self.owner.properties[name] = (made.lines, comments)
+      self.only_arrays |= made.locals
     self._drop(node)
+    self._hoist(node)
+
+  def _read_in_property(self, node: ast.AST) -> str | None:
+    """A parameter made in front of its use is read from its attribute; Linen names are written as NNX ones."""
+    member = self.owner.call.by_node.get(id(node))
+    if member is not None:
+      if member.creation.kind != 'param' or member.listed or member.container is not None:
+        raise Refused(f'setup stores an array made with a module (line {node.lineno})')  # type: ignore[attr-defined]
+      return f'self.{member.attribute}[...]'
+    return self.owner.names.rename(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
+
+  def _hoist(self, node: ast.Assign) -> None:
+    """Parameters that the expression makes are made where it stood."""
+    indent = self.source.indent(node)
+    made = [self.owner.call.by_node[id(child)] for child in ast.walk(node) if id(child) in self.owner.call.by_node]
+    if made:
+      start = self.source.line_start(self.source.own_start(node))
+      lines = [f'self.{member.attribute} = {self.writer.text(member.creation.node)}' for member in made]
+      text = ''.join(f'{indent}{line}\n' for line in lines)
+      self.edits.replace_range(start, self.source.line_end(self.source.end(node)), text)
 
   def _comments_above(self, node: ast.stmt) -> list[str]:
     start = self.source.leading_comments(node, self.source.line_end(self.source.own_start(self.method)))

@@ -10,6 +10,7 @@ from .layer_call import Refused
 from .linen_names import LinenNames
 from .plan import ClassPlan
 from .text import Edits, SourceText
+from .text import text_of as module_text
 
 
 class SignatureWriter:
@@ -125,7 +126,7 @@ class SignatureWriter:
     if not self._reaches(field.owner.module, field.default):
       raise Refused(f'the default of the inherited field {field.name} is not known in this module')
     other = LinenNames(self.names.project, field.owner.module)
-    source = SourceText(field.owner.module.text)
+    source = module_text(field.owner.module)
     edits = Edits(source)
     for child in ast.walk(field.default):
       if isinstance(child, (ast.Name, ast.Attribute)):

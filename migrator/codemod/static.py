@@ -112,6 +112,8 @@ class StaticWriter:
       return self._own_attribute(node, edits)
     if isinstance(node, ast.Name) and node.id in self.locals and node.id not in hidden:
       return self._local(node, edits)
+    if self._asks_attribute(node):
+      return True
     if isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)) and self._mentions_arrays(node, hidden):
       return self._measured(node, edits)
     if isinstance(node, ast.Compare) and self._mentions_arrays(node, hidden):
@@ -134,6 +136,18 @@ class StaticWriter:
     if node.left.id not in arguments or stores or self.sizes is None:
       return None
     return self.sizes.given(self.method.name, node.left.id, isinstance(node.ops[0], ast.IsNot))
+
+  def _asks_attribute(self, node: ast.expr) -> bool:
+    """`hasattr(self, 'project')` says the same in the constructor, once `setup` has run."""
+    return (
+      isinstance(node, ast.Call)
+      and isinstance(node.func, ast.Name)
+      and node.func.id == 'hasattr'
+      and len(node.args) == 2
+      and isinstance(node.args[0], ast.Name)
+      and node.args[0].id == self.self_name
+      and isinstance(node.args[1], ast.Constant)
+    )
 
   def _own_attribute(self, node: ast.Attribute, edits: Edits) -> bool:
     value = self.value(node)

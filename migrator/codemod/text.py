@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import textwrap
+import weakref
+from typing import Any
 
 
 class SourceText:
@@ -62,6 +64,16 @@ class SourceText:
         break
       start = above
     return start
+
+
+_TEXTS: weakref.WeakKeyDictionary[Any, SourceText] = weakref.WeakKeyDictionary()
+
+
+def text_of(module: Any) -> SourceText:
+  """Returns the text of a module of the project; it is prepared once."""
+  if module not in _TEXTS:
+    _TEXTS[module] = SourceText(module.text)
+  return _TEXTS[module]
 
 
 class Edits:

@@ -75,10 +75,12 @@ def watched_keys(log: KeyLog) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def constant_keys(key: jax.Array) -> Iterator[None]:
-  """Programs traced inside draw this key every time."""
+def constant_keys(key: jax.Array, streams: set[str] | None = None) -> Iterator[None]:
+  """Programs traced inside draw this key every time; `streams` is told what is drawn from."""
 
   def make_rng(self: nn.Module, name: str = 'params') -> Any:
+    if streams is not None:
+      streams.add(name)
     return key
 
   with _replaced(make_rng):

@@ -78,7 +78,12 @@ class CallInputs:
   def of_case(cls, case: Case, names: dict[str, Any]) -> CallInputs:
     args = tuple(_input(case.name, f'inputs[{k}]', spec, names) for k, spec in enumerate(case.inputs))
     keywords = {key: _input(case.name, f'keywords.{key}', spec, names) for key, spec in case.keywords.items()}
-    leaves, structure = jax.tree.flatten((args, keywords))
+    return cls.of_values(args, keywords)
+
+  @classmethod
+  def of_values(cls, args: tuple[Any, ...], keywords: Mapping[str, Any]) -> CallInputs:
+    """Takes the arguments as they are; arrays among them, also inside trees, are traced."""
+    leaves, structure = jax.tree.flatten((args, dict(keywords)))
     places = tuple(k for k, leaf in enumerate(leaves)
                    if isinstance(leaf, np.ndarray | jax.Array | np.generic))
     return cls(tuple(leaves[k] for k in places), places, tuple(leaves), structure)

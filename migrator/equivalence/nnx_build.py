@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,36 +11,48 @@ from flax import nnx
 from migrator.equivalence.cases import Case
 from migrator.equivalence.errors import RequestError
 from migrator.equivalence.models import CallInputs, value_of
-from migrator.manifest import ClassMap, SizeArgument
+from migrator.manifest import Manifest, SizeArgument
+from migrator.weights.asked_sizes import asked_sizes
 
 
-def build(kind: type, case: Case, entry: ClassMap, inputs: CallInputs,
-          names: dict[str, Any]) -> tuple[nnx.Module, dict[str, Any]]:
+def build(kind: type, case: Case, manifest: Manifest, inputs: CallInputs, names: dict[str, Any],
+          variables: Mapping[str, Any]) -> tuple[nnx.Module, dict[str, Any]]:
   """Constructs the model.
 
   Args:
-    kind: the NNX class.  entry: its manifest entry.  names: for the expressions of the case.
+    kind: the NNX class.  names: for the expressions of the case.
+    variables: of Linen, for sizes that only they tell.
 
   Returns:
     The model, and the constructor arguments of Linen that are call arguments in NNX.
 
   Raises:
     RequestError: a size cannot be read from the inputs.
+    WeightsError: a size cannot be read from the variables.
   """
+  entry = manifest.classes[case.model]
   texts = {**case.arguments, **case.nnx_arguments}
   given = {name: value_of(text, names) for name, text in texts.items()
            if not (text is None and name in case.nnx_arguments)}
   fields = {name: given.pop(name) for name in entry.call_fields if name in given}
   for argument in entry.arguments:
-    if argument.name not in given:
+    if argument.name not in given and not argument.asked:
       given[argument.name] = _size(kind, case, argument, inputs)
+
+  def make(**sizes: Any) -> nnx.Module:
+    return kind(**given, **sizes, **_rngs(kind, case))
+
+  return make(**asked_sizes(make, variables, manifest, case.model, tuple(given))), fields
+
+
+def _rngs(kind: type, case: Case) -> dict[str, nnx.Rngs]:
   # The class itself shows the signature of its metaclass.
   constructor: Any = inspect.getattr_static(kind, '__init__')
-  if 'rngs' in inspect.signature(constructor).parameters:
-    # A default stream too: constructors fork streams that only training draws from.
-    streams = {name: k + 1 for k, name in enumerate(case.rngs)}
-    given['rngs'] = nnx.Rngs(0, **{'params': 0, **streams})
-  return kind(**given), fields
+  if 'rngs' not in inspect.signature(constructor).parameters:
+    return {}
+  # A default stream too: constructors fork streams that only training draws from.
+  streams = {name: k + 1 for k, name in enumerate(case.rngs)}
+  return {'rngs': nnx.Rngs(0, **{'params': 0, **streams})}
 
 
 def _size(kind: type, case: Case, argument: SizeArgument, inputs: CallInputs) -> Any:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from migrator.equivalence.weight_map import WeightMap
 from migrator.manifest import Branch, Leaf, Manifest
 from migrator.weights import convert_state, nnx_leaves, transform
 from migrator.weights.errors import WeightsError
+from migrator.weights.leaf_map import LeafMap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +75,26 @@ class NnxSide:
     variables = {tuple(path): abstract(shape, dtype) for path, shape, dtype in message.body['variables']}
     fields: dict[str, Any] = {}
 
-    def make() -> nnx.Module:
-      model, found = build(kind, case, manifest.classes[case.model], inputs, self._names)
+    def constructed() -> nnx.Module:
+      model, found = build(kind, case, manifest, inputs, self._names, nested(variables))
       fields.update(found)
       return model
 
-    with uncounted_draws():
-      model = nnx.eval_shape(make)
+    def called() -> nnx.Module:
+      model = constructed()
+      self._called_once(case, model, inputs, fields)
+      return model
+
+    make = constructed
     try:
-      leaf_map = convert_state.map_for(nested(variables), manifest, case.model, model)
-      convert_state.checked(leaf_map, transform.forward(leaf_map, variables), nnx_leaves.weights(model))
+      try:
+        model, leaf_map = _placed(make, variables, manifest, case.model)
+      except WeightsError:
+        if not _made_by_a_call(manifest):
+          raise
+        # As in Linen's init, a call makes the variables whose existence the class asks for.
+        make = called
+        model, leaf_map = _placed(make, variables, manifest, case.model)
     except WeightsError as error:
       return Message({'digest': inputs.digest(), 'misfit': str(error)})
 
@@ -120,9 +132,9 @@ class NnxSide:
   def prepare(self, message: Message) -> Message:
     """Builds the model of `body['case']`, loads the variables, and answers with them as read back."""
     case, manifest, kind, inputs = self._asked(message)
-    model, fields = build(kind, case, manifest.classes[case.model], inputs, self._names)
     variables = message.group('variables')
     try:
+      model, fields = build(kind, case, manifest, inputs, self._names, nested(variables))
       try:
         weights = WeightMap(model, nested(variables), variables, manifest, case.model)
       except WeightsError:
@@ -199,6 +211,16 @@ class NnxSide:
   def _called_once(self, case: Case, model: nnx.Module, inputs: CallInputs, fields: dict[str, Any]) -> None:
     call, _ = self._method(case, model, inputs, fields, 'train' if case.eval is None else 'eval')
     call(model, inputs.arrays)
+
+
+def _placed(make: Callable[[], nnx.Module], variables: dict[tuple[str, ...], Any], manifest: Manifest,
+            name: str) -> tuple[nnx.Module, LeafMap]:
+  """Returns the model with shapes alone, and the place of every variable in it; raises WeightsError."""
+  with uncounted_draws():
+    model = nnx.eval_shape(make)
+  leaf_map = convert_state.map_for(nested(variables), manifest, name, model)
+  convert_state.checked(leaf_map, transform.forward(leaf_map, variables), nnx_leaves.weights(model))
+  return model, leaf_map
 
 
 def _made_by_a_call(manifest: Manifest) -> bool:

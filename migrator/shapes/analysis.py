@@ -248,6 +248,7 @@ def _interpret(
     record.refusals.append(
       (source.node.lineno, f'the tool failed on it ({type(error).__name__}: {error}); please report it')
     )
+  record.notes += [(source.node.lineno, text) for text in table.notes]
   analysis.unsized = unsized(record)
   return analysis, seen
 
@@ -302,10 +303,19 @@ def _distinct(calls: list[dict[str, Value]]) -> list[dict[str, Value]]:
 
 
 def _score(analysis: Analysis) -> int:
-  unknown = sum(isinstance(value, Unknown) for value in analysis.results.values())
+  unknown = sum(_unknown_result(value) for value in analysis.results.values())
   # An array without a batch axis, or a weight whose size depends on the batch: both speak against the guess.
   unbatched = any(text.startswith('unbatched') for _, text in analysis.record.notes)
   return 10 * len(analysis.unsized) + unknown + 3 * (unbatched or _sizes_of_batches(analysis))
+
+
+def _unknown_result(value: Value) -> bool:
+  """Tells whether what a method returns, or the first item of it on every way, could not be followed."""
+  if isinstance(value, Alternatives):
+    return all(_unknown_result(option) for option in value.options)
+  if isinstance(value, tuple) and value:
+    return isinstance(value[0], Unknown)
+  return isinstance(value, Unknown)
 
 
 def _sizes_of_batches(analysis: Analysis) -> bool:
@@ -318,7 +328,12 @@ def _sizes_of_batches(analysis: Analysis) -> bool:
       for use in creation.uses
       if use.args and isinstance(use.args[0], Array) and use.args[0].shape
     ]
-    names = {name for dim in dims if oracle.is_symbolic(dim) for name in re.findall(r'[A-Za-z]\w*', str(dim))}
+    names = {
+      name
+      for dim in dims
+      if oracle.is_symbolic(dim)
+      for name in re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))
+    }
     infos = [analysis.table.info(name) for name in names]
     if any(info is not None and info.kind == 'input' and info.axis == 0 and info.rank > 1 for info in infos):
       return True
@@ -355,6 +370,9 @@ def _missing_input(creation: Creation) -> str | None:
   if not creation.uses:
     return None
   reasons = []
+  absent = [use.args[0] for use in creation.uses if use.args and isinstance(use.args[0], Unknown)]
+  if len(absent) == len(creation.uses):
+    return f'{absent[0].reason} (line {absent[0].line})' if absent[0].line else absent[0].reason
   for use in creation.uses:
     unknown = next((value for value in use.args if isinstance(value, Unknown) and not value.soft), None)
     if unknown is None:

@@ -184,13 +184,29 @@ def _isinstance(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, f
   return Opaque(ast.unparse(node), 'bool')
 
 
+# Libraries that programs choose an activation from by its name.
+_FUNCTIONS_OF_ONE_ARRAY = ('flax.linen', 'jax.nn', 'jax.numpy', 'flax.nnx')
+
+
 def _getattr(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
   if len(args) >= 2 and isinstance(args[1], str):
     found = attribute(it, args[0], args[1], node, frame)
     return args[2] if isinstance(found, Unknown) and len(args) > 2 else found
   if frame.subject and it.recording and isinstance(args[0], Instance):
     it.record.refusals.append((node.lineno, 'getattr on self with a computed name'))
+  if args and isinstance(args[0], External) and args[0].name in _FUNCTIONS_OF_ONE_ARRAY:
+    return Opaque(ast.unparse(node), 'callable')
   return Unknown(f'{ast.unparse(node)}: the attribute name is computed', node.lineno)
+
+
+def _hasattr(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
+  if len(args) == 2 and isinstance(args[0], Instance) and isinstance(args[1], str) and args[0].source:
+    found = attribute(it, args[0], args[1], node, frame)
+    if isinstance(found, Unknown):
+      return False
+    always = args[1] in args[0].source.methods or args[1] in args[0].fields
+    return True if always else Opaque(ast.unparse(node), 'bool')
+  return Opaque(ast.unparse(node), 'bool')
 
 
 def _setattr(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
@@ -250,6 +266,7 @@ _BUILTINS = {
   'reversed': _reversed,
   'isinstance': _isinstance,
   'getattr': _getattr,
+  'hasattr': _hasattr,
   'setattr': _setattr,
   'dict': _dict,
   'print': _nothing,

@@ -228,7 +228,7 @@ def _class(
 ) -> Value:
   source = function.source
   if not source.is_linen:
-    if source.is_dataclass and contains((*args, *kwargs.values()), Array):
+    if source.is_dataclass and contains((*args, *kwargs.values()), (Array, Unknown, Structure)):
       given = {**dict(zip(source.fields, args)), **kwargs}
       return Structure(source, {name: given.get(name) for name in source.fields})
     return Opaque(ast.unparse(node), 'object', of=source.name)

@@ -171,8 +171,11 @@ def _structure_item(owner: Structure, index: Value, node: ast.Subscript) -> Valu
     if value is None:
       continue
     certain = isinstance(value, Array) and not value.optional
+    followed = not isinstance(value, Unknown) or value.reason.endswith('is out of range')
     present.append(
-      value if certain else Unknown('which item it is depends on a condition', node.lineno, soft=True)
+      Unknown('which item it is depends on a condition', node.lineno, soft=True)
+      if followed and not certain
+      else value
     )
     if not certain:
       break

@@ -39,21 +39,38 @@ def is_dim(value: Value) -> bool:
   return is_symbolic(value) or (isinstance(value, int) and not isinstance(value, bool))
 
 
-@functools.cache
+_texts: dict[int, tuple[Dim, str]] = {}
+_MOST_TEXTS = 100_000
+
+
 def text_of(dim: Dim) -> str:
-  """Returns the text of a size, made once: writing long expressions is slow."""
-  return str(dim)
+  """Returns the text of a size, made once for each object: writing and comparing long expressions is slow."""
+  if not is_symbolic(dim):
+    return str(dim)
+  found = _texts.get(id(dim))
+  if found is None or found[0] is not dim:
+    if len(_texts) > _MOST_TEXTS:
+      _texts.clear()
+    found = _texts[id(dim)] = (dim, str(dim))
+  return found[1]
 
 
-@functools.cache
 def same(left: Dim, right: Dim) -> bool | None:
   """Tells whether two sizes are equal for all values of their symbols; None if it depends."""
+  if left is right:
+    return True
   if not is_symbolic(left) and not is_symbolic(right):
-    return left == right
-  difference = left - right
-  if is_symbolic(difference):
-    return None
-  return bool(difference == 0)
+    return bool(left == right)
+  texts = (text_of(left), text_of(right))
+  if texts[0] == texts[1]:
+    return True
+  if texts not in _answers:
+    difference = left - right
+    _answers[texts] = None if is_symbolic(difference) else bool(difference == 0)
+  return _answers[texts]
+
+
+_answers: dict[tuple[str, str], bool | None] = {}
 
 
 def quotient(left: Dim, right: Dim) -> Dim:

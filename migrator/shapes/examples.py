@@ -1,4 +1,5 @@
 """Concrete sizes where symbols fail: results of several tries, recognised among simple expressions."""
+
 from __future__ import annotations
 
 import functools
@@ -7,7 +8,7 @@ import itertools
 import re
 from typing import Any
 
-from .dims import is_dim, is_symbolic, load_jax, symbol
+from .dims import is_dim, is_symbolic, load_jax, symbol, text_of
 from .values import Array, Dim
 
 # Symbols that mean a small number by their name: windows always, counts unless the name tells of a width.
@@ -18,12 +19,19 @@ _PRIMES = tuple(number for number in range(5, 400) if all(number % divisor for d
 TRIES = 2
 
 
+def kind_of_name(name: str) -> str:
+  """Tells whether a symbol means a 'kernel' (a window), a 'num' (a small count) or a 'width', by its name."""
+  if _WINDOW.search(name):
+    return 'kernel'
+  return 'num' if _SMALL.search(name) and not _LARGE.search(name) else 'width'
+
+
 @functools.cache
 def _concrete(name: str, attempt: int) -> int:
   """Returns a generic concrete size for a symbol: large and divisible by usual head counts."""
   number = int.from_bytes(hashlib.sha1(name.encode()).digest()[:4], 'big')
   # One symbol must have another size in every attempt, or its size looks like a literal.
-  if _WINDOW.search(name) or (_SMALL.search(name) and not _LARGE.search(name)):
+  if kind_of_name(name) != 'width':
     return (2, 4, 8)[(number + attempt * (1 + number // 3 % 2)) % 3]
   count = len(_PRIMES)
   # Steps of their own, so that two symbols hardly ever share their sizes in both attempts.
@@ -35,7 +43,7 @@ def evaluate(dim: Dim, attempt: int) -> int:
   """Returns the value of a dim when every symbol has its generic concrete size."""
   if not is_symbolic(dim):
     return int(dim)
-  return _evaluate_text(str(dim), attempt)
+  return _evaluate_text(text_of(dim), attempt)
 
 
 @functools.cache
@@ -49,7 +57,7 @@ def _evaluate_text(text: str, attempt: int) -> int:
 
 def evaluate_with(dim: Dim, given: dict[str, int], attempt: int) -> int:
   """As `evaluate`, with some symbols given."""
-  text = str(dim)
+  text = text_of(dim)
   for name, value in given.items():
     text = re.sub(rf'\b{name}\b', str(value), text)
   return _evaluate_text(text, attempt)
@@ -80,7 +88,7 @@ def _recognise(sizes: tuple[int, ...], known: dict[tuple[int, ...], Dim]) -> Dim
 
 
 def candidates(values: Any) -> dict[tuple[int, ...], Dim]:
-  dims = sorted(set(_dims(values)), key=lambda dim: (len(str(dim)), str(dim)))[:24]
+  dims = sorted(set(_dims(values)), key=lambda dim: (len(text_of(dim)), text_of(dim)))[:24]
   table: dict[tuple[int, ...], Dim] = {}
 
   def add(dim: Dim) -> None:

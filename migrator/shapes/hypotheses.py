@@ -183,6 +183,10 @@ def attempts(
   shared = ('batch', 'middle', 'all') if len(arrays) > 1 else ('middle',)
   for rank, same in itertools.product(ranks, shared):
     yield {parameter.name: _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
+    if arrays and any(parameter.role == 'optional' for parameter in listed):
+      yield {parameter.name: _present(it, method, parameter, rank, arrays[0])
+             if parameter.role == 'optional' else _guess(it, method, parameter, rank, arrays, same)
+             for parameter in listed}
     if any('mask' in parameter.name for parameter in arrays[1:]):
       yield {parameter.name: Unknown(f'argument {parameter.name} may be None', 0, soft=True)
              if parameter.role == 'array' and 'mask' in parameter.name and parameter is not arrays[0]
@@ -209,6 +213,18 @@ def _guess(
       owner = first
     dims.append(input_symbol(it, method, owner.name, axis, rank))
   return Array(tuple(dims), parameter.dtype)
+
+
+def _present(it: Any, method: str, parameter: Parameter, rank: int, first: Parameter) -> Value:
+  """Returns an optional array as one that is there; what looks like ids or a mask has the leading sizes of the input."""
+  small = parameter.dtype == 'int32' or 'mask' in parameter.name
+  own = parameter.rank or (min(rank, 2) if small else rank)
+  first_rank = first.rank or (min(rank, 2) if first.dtype == 'int32' or 'mask' in first.name else rank)
+  dims = []
+  for axis in range(own):
+    shared = axis < first_rank and (axis == 0 or small)
+    dims.append(input_symbol(it, method, first.name if shared else parameter.name, axis, first_rank if shared else own))
+  return Array(tuple(dims), parameter.dtype, optional=True)
 
 
 def input_symbol(it: Any, method: str, argument: str, axis: int, rank: int) -> Any:

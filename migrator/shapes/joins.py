@@ -127,6 +127,8 @@ def _sizes(left: Any, right: Any, test: ast.expr | None, table: SymbolTable, nam
 
 def _arrays(left: Array, right: Array, test: ast.expr | None, table: SymbolTable, name: str) -> Value:
   if len(left.shape) != len(right.shape):
+    if left.shape and right.shape and oracle.same(left.shape[-1], right.shape[-1]) is True:
+      return _either_rank(left, right, table, name)
     return Unknown(
       f'{name or "a value"} has rank {len(left.shape)} or {len(right.shape)}, depending on a condition'
     )
@@ -134,6 +136,16 @@ def _arrays(left: Array, right: Array, test: ast.expr | None, table: SymbolTable
                for axis, (a, b) in enumerate(zip(left.shape, right.shape)))
   dtype = left.dtype if left.dtype == right.dtype else 'float32'
   return Array(dims, dtype, left.optional or right.optional)
+
+
+def _either_rank(left: Array, right: Array, table: SymbolTable, name: str) -> Array:
+  """Arrays of different ranks with the same last axis: the others have no size that can be written."""
+  rank = len(left.shape)
+  text = f'{name or "an array"} has {rank} or {len(right.shape)} axes, and {rank} were taken'
+  if text not in table.notes:
+    table.notes.append(text)
+  dims = [table.new(f'{name or "size"}_axis_{axis}', SymbolInfo('opaque')) for axis in range(rank - 1)]
+  return Array((*dims, left.shape[-1]), left.dtype, left.optional or right.optional)
 
 
 def _lists(

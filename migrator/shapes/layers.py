@@ -6,6 +6,11 @@ from typing import Any
 from . import oracle
 from .values import Alternatives, Array, Closure, Instance, Late, Opaque, Unknown, Value
 
+# Their output has the shape of the input, whatever their arguments are.
+_KEEPING = frozenset(
+  f'flax.linen.{name}'
+  for name in ('BatchNorm', 'LayerNorm', 'RMSNorm', 'GroupNorm', 'InstanceNorm', 'Dropout', 'PReLU')
+)
 _STREAMS = ('params', 'dropout', 'default', 'noise', 'carry')
 
 
@@ -17,6 +22,9 @@ def layer_output(
   Raises:
     OracleFailure: the layer refuses the input, or a needed argument is not known.
   """
+  if instance.layer in _KEEPING and method == '__call__' and args and isinstance(args[0], Array):
+    if args[0].shape and args[0].dtype == 'float32':
+      return Array(args[0].shape, args[0].dtype)
   arguments = constructor_arguments(instance)
   streams = (
     *_STREAMS,

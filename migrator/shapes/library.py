@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from . import builtin_calls, oracle
+from .contractions import contracted
 from .expressions import as_size
 from .joins import join
 from .listed import of_list
@@ -105,6 +106,8 @@ def library_call(
   kwargs = {old.get(key, key): value for key, value in kwargs.items()}
   if args and isinstance(args[0], Alternatives):
     return _each(it, name, args, kwargs, node)
+  if name == 'jax.numpy.where' and len(args) == 3 and isinstance(args[0], Unknown):
+    args = _unseen_mask(it, args, node)
   values = _prepared(it, args, kwargs)
   if isinstance(values, Unknown):
     return Unknown(
@@ -131,9 +134,17 @@ def library_call(
       fitted = _broadcast(it, name, values, node.lineno)
       if fitted is not None:
         return fitted
-    return Unknown(f'{name}: {error}', node.lineno)
+    fitted = contracted(it, name, values, node.lineno)
+    return fitted if fitted is not None else Unknown(f'{name}: {error}', node.lineno)
   except TypeError as error:
     return Unknown(f'{name}: {error}', node.lineno)
+
+
+def _unseen_mask(it: Any, args: tuple[Value, ...], node: ast.Call) -> tuple[Value, ...]:
+  if it.recording:
+    text = ast.unparse(node.args[0])[:60] if node.args else 'the mask'
+    it.record.notes.append((node.lineno, f'{text} was taken to fit the arrays it chooses from'))
+  return (Array((), 'bool'), *args[1:])
 
 
 def _each(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call) -> Value:

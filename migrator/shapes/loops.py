@@ -184,9 +184,9 @@ def _axis_name(axis: int, rank: int) -> str:
 
 
 def _widen_dim(it: Any, name: str, start: Any, now: Any, loop: ast.AST) -> Any:
-  if oracle.same(start, now) is True:
+  if oracle.same(start, now) is True or it.table.must_agree(start, now):
     return start
-  info = it.table.info(str(start)) if oracle.is_symbolic(start) else None
+  info = it.table.info(oracle.text_of(start)) if oracle.is_symbolic(start) else None
   if info is not None and info.kind == 'carried' and info.loop is loop:
     return start
   return it.table.new(name, SymbolInfo('carried', source=name, loop=loop, entry=start))
@@ -205,9 +205,9 @@ def close_carried(table: SymbolTable, before: Value, start: Value, now: Value, l
 
 
 def _close_dim(table: SymbolTable, dim: Any, after: Any, loop: ast.AST) -> None:
-  info = table.info(str(dim)) if oracle.is_symbolic(dim) else None
+  info = table.info(oracle.text_of(dim)) if oracle.is_symbolic(dim) else None
   if info is not None and info.kind == 'carried' and info.loop is loop:
-    table.update(str(dim), update=after)
+    table.update(oracle.text_of(dim), update=after)
 
 
 def after_loop(
@@ -226,7 +226,7 @@ def after_loop(
 def _settled(value: Value, table: SymbolTable, loop: ast.AST) -> Value:
   if isinstance(value, Array):
     return dataclasses.replace(value, shape=tuple(_settled(dim, table, loop) for dim in value.shape))
-  info = table.info(str(value)) if oracle.is_symbolic(value) else None
+  info = table.info(oracle.text_of(value)) if oracle.is_symbolic(value) else None
   if info is None or info.kind != 'carried' or info.loop is not loop or not oracle.is_dim(info.update):
     return value
   names = re.findall(r'[A-Za-z]\w*', str(info.update))

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import oracle
 from .events import Creation, Use
+from .guessed import guessed_input
 from .inner_layers import note_inner_uses
 from .joins import elements, join
 from .keys import NoKey, memory_key
@@ -159,17 +160,21 @@ def _layer_call(
   frame: Any,
   method: str,
 ) -> Value:
-  if args and isinstance(args[0], Unknown):
-    return args[0]
   from rewrites.registry import layer_for
+
   record = layer_for(owner.layer or '')
   if record is not None and record.star_argument:
     return _in_sequence(it, owner.fields.get(record.star_argument), args, kwargs, node, frame)
   if record is not None and record.children:
     note_inner_uses(it, owner, record, args, node, frame)
   from .expressions import as_size
-  if args and isinstance(args[0], Unknown):
-    return args[0]
+
+  unknown = args[0] if args and isinstance(args[0], Unknown) else None
+  if unknown is not None:
+    guess = guessed_input(it, owner, unknown, node, frame)
+    if guess is None:
+      return unknown
+    args = (guess, *args[1:])
   kernel = owner.fields.get('kernel_size')
   if (
     isinstance(kernel, (tuple, list))
@@ -181,7 +186,7 @@ def _layer_call(
   try:
     return layer_output(_sized(it, owner), tuple(as_size(it, arg) for arg in args), kwargs, method)
   except oracle.OracleFailure as error:
-    return Unknown(f'{(owner.layer or "").rsplit(".", 1)[-1]}: {error}', node.lineno)
+    return unknown or Unknown(f'{(owner.layer or "").rsplit(".", 1)[-1]}: {error}', node.lineno)
 
 
 def _sized(it: Any, owner: Instance) -> Instance:

@@ -88,6 +88,11 @@ def _array_binary(it: Any, op: type, left: Value, right: Value, node: ast.expr) 
       unified = unify(it, values, node.lineno)
       if unified is not None:
         return unified
+    if op is ast.MatMult:
+      from .contractions import contracted
+      fitted = contracted(it, 'operator.matmul', (values, {}), node.lineno)
+      if fitted is not None:
+        return fitted
     return Unknown(str(error), node.lineno)
 
 
@@ -104,6 +109,7 @@ def unify(it: Any, arrays: Any, line: int) -> Array | None:
     fixed = [dim for dim in choices if isinstance(dim, int)]
     if len(set(fixed)) > 1:
       return None
+    it.table.taken_equal(choices)
     dims.append(fixed[0] if fixed else (min(choices, key=lambda dim: preference(it, dim)) if choices else 1))
   if it.recording and not any(
     note[0] == line and note[1].startswith('the operands') for note in it.record.notes
@@ -117,11 +123,11 @@ def preference(it: Any, dim: Any) -> tuple[int, int, str]:
   order = {'field': 0, 'local': 1, 'carried': 2, 'input': 3, 'phi': 4, 'opaque': 6}
   infos = [
     it.table.info(name)
-    for name in re.findall(r'[A-Za-z]\w*', str(dim))
+    for name in re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))
     if name not in ('floordiv', 'mod', 'max', 'min')
   ]
   worst = max((order.get(info.kind, 5) if info is not None else 5 for info in infos), default=0)
-  return (worst, len(str(dim)), str(dim))
+  return (worst, len(oracle.text_of(dim)), oracle.text_of(dim))
 
 
 def late_of(values: tuple[Value, ...], node: ast.expr) -> Late:

@@ -4,6 +4,7 @@ Every array is a `jax.ShapeDtypeStruct` whose dims may be symbols of one scope; 
 traced by `jax.eval_shape`.  Where JAX cannot decide with symbols, the function is traced with several
 concrete sizes and the result dims are recognised among known expressions.
 """
+
 from __future__ import annotations
 
 import functools
@@ -17,7 +18,8 @@ import numpy as np
 
 from .dims import is_dim, is_symbolic, load_jax, parsed, quotient, same, symbol, text_of
 from .examples import TRIES, candidates, evaluate, evaluate_with, merged
-from .values import Array, Dim, External, Opaque, Partial, Value, like
+from .renaming import dims_of, map_dims, names_in, neutral_names, renamed, renamed_dim
+from .values import Array, Dim, External, Opaque, Partial, Value, contains, like
 
 
 class OracleFailure(Exception):
@@ -67,6 +69,7 @@ def is_linen_class(name: str) -> bool:
 def signature(name: str) -> Any:
   """Returns `inspect.signature` of the named object, or None."""
   import inspect
+
   try:
     return inspect.signature(find(name))
   except (OracleFailure, TypeError, ValueError):
@@ -91,9 +94,9 @@ def trace(function: Callable[..., Any], values: Any, key: Any = None, examples: 
     OracleFailure: JAX refuses, with symbols and with concrete sizes.
   """
   if key is not None:
-    text = (key, _question(values))
+    text = (key, _question(values), examples)
     if text not in _memory:
-      _memory[text] = _attempt(function, values, examples)
+      _memory[text] = _remembered(function, values, key, examples)
     answer = _memory[text]
   else:
     answer = _attempt(function, values, examples)
@@ -103,6 +106,26 @@ def trace(function: Callable[..., Any], values: Any, key: Any = None, examples: 
 
 
 _memory: dict[Any, Any] = {}
+_neutral: dict[Any, Any] = {}
+
+
+def _remembered(function: Callable[..., Any], values: Any, key: Any, examples: bool) -> Any:
+  """Asks with neutral names, so that one answer serves all questions that differ in names only."""
+  if contains(values, (Opaque, Partial)):  # they bring names of their own
+    return _attempt(function, values, examples)
+  names = neutral_names(values)
+  asked = map_dims(values, lambda dim: renamed_dim(dim, names))
+  question = (key, _question(asked), examples)
+  if question not in _neutral:
+    _neutral[question] = _attempt(function, asked, examples)
+  answer, back = _neutral[question], {new: old for old, new in names.items()}
+  if isinstance(answer, OracleFailure):
+    return OracleFailure(renamed(str(answer), back))
+  if any(name not in back for dim in dims_of(answer) for name in names_in(text_of(dim))):
+    return _attempt(
+      function, values, examples
+    )  # a size without an expression has a name of this question alone
+  return map_dims(answer, lambda dim: renamed_dim(dim, back))
 
 
 def _question(values: Any) -> Any:
@@ -208,8 +231,11 @@ def to_object(value: Value) -> Any:
   if isinstance(value, External):
     return find(value.name)
   if isinstance(value, Partial):
-    return functools.partial(to_object(value.function), *map(to_object, value.args),
-                             **{name: to_object(item) for name, item in value.kwargs.items()})
+    return functools.partial(
+      to_object(value.function),
+      *map(to_object, value.args),
+      **{name: to_object(item) for name, item in value.kwargs.items()},
+    )
   if isinstance(value, Opaque):
     return _opaque_object(value)
   if value is None or isinstance(value, (int, float, complex, str, bytes, type(Ellipsis), slice)):

@@ -28,14 +28,14 @@ def reshaped(it: Any, array: Array, given: tuple[Value, ...], node: ast.Call) ->
 
 def _note_product(it: Any, array: Array, dim: Dim) -> None:
   """Remembers which axes a flattened axis is made of: their product reads better than its expanded form."""
-  if not oracle.is_symbolic(dim) or it.table.info(str(dim)) is not None:
+  if not oracle.is_symbolic(dim) or it.table.info(oracle.text_of(dim)) is not None:
     return
   count = len(array.shape)
   for start in range(count):
     for stop in range(start + 2, count + 1):
       factors = tuple(size for size in array.shape[start:stop] if not (isinstance(size, int) and size == 1))
       if len(factors) > 1 and oracle.same(math.prod(factors), dim) is True:
-        it.table.products.setdefault(str(dim), factors)
+        it.table.products.setdefault(oracle.text_of(dim), factors)
         return
 
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from migrator.source.bindings import Binding, Body, Function, blocks, read_body
 from migrator.source.files import Parsed, SourceFile
+from migrator.source.nodes import Nodes
 
 Definition: TypeAlias = Function | ast.ClassDef
 ScopeNode: TypeAlias = (
@@ -83,6 +84,11 @@ class SourceModule:
   @functools.cached_property
   def definitions(self) -> Definitions:
     return _definitions(self.tree)
+
+  @functools.cached_property
+  def nodes(self) -> Nodes:
+    """Every node of the tree, and what it lies in."""
+    return Nodes(self.tree)
 
   @functools.cached_property
   def functions(self) -> dict[str, Function]:

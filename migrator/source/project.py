@@ -58,6 +58,7 @@ class Project:
     self._loaded: dict[str, SourceModule | None] = {}
     self._classes: dict[str, SourceClass] = {}
     self._uses: dict[SourceModule, list[Use]] = {}
+    self._resolved: dict[tuple[SourceModule, str, ast.AST | None], str | None] = {}
     self.resolver = Resolver(self)
 
   @property
@@ -88,7 +89,15 @@ class Project:
       'package.module:Name' for things defined in the project, 'package.module' for its modules; None if
       unknown.
     """
-    if not text or not all(part.isidentifier() for part in text.split('.')):
+    if not text:
+      return None
+    key = (module, text, scope)
+    if key not in self._resolved:
+      self._resolved[key] = self._resolve(module, text, scope)
+    return self._resolved[key]
+
+  def _resolve(self, module: SourceModule, text: str, scope: ast.AST | None) -> str | None:
+    if not all(part.isidentifier() for part in text.split('.')):
       return None
     entity = self.resolver.resolve(module, text, module.scope_of(scope))
     return None if entity is None else entity.text

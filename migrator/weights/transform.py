@@ -1,4 +1,4 @@
-"""Applies a leaf map to arrays: bit for bit, on numpy arrays or on jax arrays, both ways."""
+"""Applies a leaf map to arrays: bit for bit, both ways; on numpy arrays, jax arrays, or arrays of a checkpoint."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from migrator.checkpoints.expressions import Expression, concatenate, slice_axis
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap, LinenPath, NnxPath, Rule, show
 
@@ -52,6 +53,8 @@ def _other_axes(shape: Sequence[int], axis: int) -> tuple[int, ...]:
 def _joined(parts: Sequence[Any], axis: int | None) -> Any:
   if axis is None:
     return parts[0]
+  if any(isinstance(part, Expression) for part in parts):
+    return concatenate(parts, axis)
   if all(isinstance(part, np.ndarray) for part in parts):
     return np.concatenate(parts, axis)
   import jax
@@ -78,6 +81,8 @@ def _parts(rule: Rule, value: Any, template: Mapping[LinenPath, Any] | None) -> 
 
 
 def _sliced(value: Any, axis: int, start: int, end: int) -> Any:
+  if isinstance(value, Expression):
+    return slice_axis(value, axis, int(start), int(end))
   index = (*[slice(None)] * axis, slice(int(start), int(end)))
   if isinstance(value, np.ndarray):
     return np.ascontiguousarray(value[index])

@@ -82,7 +82,7 @@ UNKNOWN = {
   'module in a field': ('return nn.Dense(1)(self.body(x))', 'body: nn.Module'),
   'argument absent from a dict': ("d = {'a': x}\nreturn nn.Dense(1)(d['b'])", ''),
   'two ranks': (
-    'if self.flag:\n  x = x.reshape(x.shape[0], -1)\nelse:\n  x = x[None, None]\nreturn nn.Dense(1)(x)',
+    'if self.flag:\n  x = x.reshape(x.shape[0], -1)\nelse:\n  x = jnp.concatenate([x, x], -1)[None, None]\nreturn nn.Dense(1)(x)',
     'flag: bool',
   ),
 }

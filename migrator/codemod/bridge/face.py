@@ -57,6 +57,9 @@ def face_arguments(plan: ClassPlan) -> list[str]:
   if collections:
     found.append(f'collections={collections!r}')
   for size in plan.size_arguments:
+    if size.asked:
+      found.append(f'{size.name}=None')
+      continue
     argument = size.argument if size.method == '__call__' else f'{size.method}.{size.argument}'
     found.append(f'{size.name}={(argument, size.axis)!r}')
   return found
@@ -87,7 +90,7 @@ def _line_above(source: SourceText, parents: tuple[ast.AST, ...]) -> int:
 
 def helper_place(home: str, module: Any, project: Any) -> str:
   """Returns how `module` imports the helper file `home`: as it imports the neighbours of that file."""
-  for node in ast.walk(module.tree):
+  for node in module.nodes.order:
     if isinstance(node, ast.ImportFrom) and node.module and not node.level:
       found = project.find_module(node.module, module)
       prefix = (found or '').removesuffix(node.module)

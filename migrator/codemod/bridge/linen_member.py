@@ -200,7 +200,7 @@ def collections_of(stays: ClassPlan, plans: Mapping[str, ClassPlan], project: An
     for base in source.foreign_bases:
       record = layer_for(base)
       found |= set(record.collections) if record is not None else set()
-    for node in ast.walk(source.node):
+    for node in source.module.nodes.walk(source.node):
       if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

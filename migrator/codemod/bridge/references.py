@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,20 +52,17 @@ class ModuleReferences:
       node
       for plan in self.plans.values()
       if plan.source.module is module
-      for node in ast.walk(plan.source.node)
+      for node in module.nodes.walk(plan.source.node)
     }
-
-  @property
-  def parents(self) -> dict[ast.AST, ast.AST]:
-    return _read(self.module)[0]
+    self._meanings: dict[str, tuple[ClassPlan, str | None] | None] = {}
 
   @property
   def scopes(self) -> dict[ast.Name | ast.Attribute, Any]:
-    return _read(self.module)[1]
+    return _read(self.module)[0]
 
   @property
   def texts(self) -> dict[ast.AST, str | None]:
-    return _read(self.module)[2]
+    return _read(self.module)[1]
 
   def mentions(self, *names: str) -> bool:
     """Tells whether the text may hold one of the names; asked before the names are resolved."""
@@ -72,12 +70,19 @@ class ModuleReferences:
 
   def all(self) -> Iterator[Reference]:
     """Yields the mentions outside of native classes and annotations, in text order."""
+    return iter(self._all)
+
+  @functools.cached_property
+  def _all(self) -> tuple[Reference, ...]:
+    return tuple(self._found())
+
+  def _found(self) -> Iterator[Reference]:
     if not self.plans or (
       self.words is not None and self.wanted is not None and self.wanted.isdisjoint(self.words)
     ):
       return
-    for node in sorted(self.scopes, key=lambda item: (item.lineno, item.col_offset)):
-      if node in self.native or node not in self.parents:
+    for node in self.scopes:
+      if node in self.native or node not in self.module.nodes:
         continue
       reference = self._reference(node)
       if reference is not None and not self._in_annotation(reference):
@@ -88,6 +93,11 @@ class ModuleReferences:
     text = self._resolved(node)
     if text is None or ':' not in text:
       return None
+    if text not in self._meanings:
+      self._meanings[text] = self._meaning(text)
+    return self._meanings[text]
+
+  def _meaning(self, text: str) -> tuple[ClassPlan, str | None] | None:
     plan = self.plans.get(text)
     if plan is not None:
       return plan, None
@@ -121,11 +131,7 @@ class ModuleReferences:
     return Reference(node, plan, around, member)
 
   def around(self, node: ast.AST) -> tuple[ast.AST, ...]:
-    found: list[ast.AST] = []
-    while node in self.parents:
-      node = self.parents[node]
-      found.append(node)
-    return tuple(found)
+    return self.module.nodes.around(node)
 
   def _in_annotation(self, reference: Reference) -> bool:
     child: ast.AST = reference.node
@@ -163,7 +169,7 @@ class ModuleReferences:
 
   def calls(self) -> Iterator[ast.Call]:
     return (
-      (node for node in ast.walk(self.module.tree) if isinstance(node, ast.Call))
+      (node for node in self.module.nodes.order if isinstance(node, ast.Call))
       if self.mentions('getattr')
       else iter(())
     )
@@ -190,11 +196,11 @@ class ModuleReferences:
     found = self.project.classes.get(text)
     if found is not None:
       return bool(found.is_linen) and text not in self.plans
-    renamed = bool(self.native) and isinstance(self.parents.get(node), (ast.keyword, ast.Call))
+    renamed = bool(self.native) and isinstance(self.module.nodes.parent(node), (ast.keyword, ast.Call))
     return layer_for(text) is not None and not (renamed and not self._is_called(node))
 
   def _is_called(self, node: ast.AST) -> bool:
-    parent = self.parents.get(node)
+    parent = self.module.nodes.parent(node)
     return isinstance(parent, ast.Call) and (
       parent.func is node or self.is_partial(parent) and parent.args[0] is node
     )
@@ -209,27 +215,33 @@ class ModuleReferences:
         yield plan
 
 
-_Read = tuple[dict[ast.AST, ast.AST], dict[ast.Name | ast.Attribute, Any], dict[ast.AST, str | None]]
+_Read = tuple[dict[ast.Name | ast.Attribute, Any], dict[ast.AST, str | None]]
 _READ: weakref.WeakKeyDictionary[Any, _Read] = weakref.WeakKeyDictionary()
 
 
 def _read(module: Any) -> _Read:
   """Returns what does not depend on the plans, which are made several times.
 
-  The parent of every node, the scope of every name that is read, and a memory for what names mean.
+  The scope of every name that is read, in text order, and a memory for what names mean.
   """
   if module not in _READ:
-    parents = {child: node for node in ast.walk(module.tree) for child in ast.iter_child_nodes(node)}
     scopes = {
       node: scope for node, scope in written_names(module) if isinstance(node, (ast.Name, ast.Attribute))
     }
-    _READ[module] = parents, scopes, {}
+    ordered = sorted(scopes, key=lambda node: (node.lineno, node.col_offset))
+    _READ[module] = {node: scopes[node] for node in ordered}, {}
   return _READ[module]
+
+
+def scopes_of(module: Any) -> dict[ast.Name | ast.Attribute, Any]:
+  """Returns the scope of every name or dotted chain that a module reads, in text order."""
+  return _read(module)[0]
 
 
 def read_references(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, ModuleReferences]:
   """Returns the reader of mentions of every module of the project."""
-  modules = {**project.modules, **_looking_up(project, plans)}
+  homes = {plan.source.module.name for plan in plans.values() if plan.native}
+  modules = {**project.modules, **looking_up(project, homes)}
   found = {name: ModuleReferences(project, module, plans) for name, module in sorted(modules.items())}
   wanted = frozenset(_names_for(found.values(), plans))
   for references in found.values():
@@ -264,9 +276,9 @@ def _other_names(tree: ast.Module, names: set[str]) -> set[str]:
   return found
 
 
-def _looking_up(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, Any]:
-  """Returns further modules that may look classes up by name: they mention `getattr` and a module with native classes."""
-  homes = {plan.source.module.name.rpartition('.')[2].encode() for plan in plans.values() if plan.native}
+def looking_up(project: Any, modules: Iterable[str]) -> dict[str, Any]:
+  """Returns further modules that may look classes up by name: they mention `getattr` and one of the modules."""
+  homes = {name.rpartition('.')[2].encode() for name in modules}
   if not homes:
     return {}
   pattern = re.compile(rb'\bgetattr\(\s*[\w.]*\b(?:' + b'|'.join(sorted(homes)) + rb')\s*,')

@@ -1,0 +1,1 @@
+"""Checkpoints of any size: opened without reading an array, planned, converted by index, proved."""

@@ -1,0 +1,266 @@
+"""What a leaf of the target is made of: operations over arrays of the source, which are not read for it.
+
+Every expression has a shape and a dtype, so that the rules of `migrator.weights` run on expressions as they
+run on arrays.  The functions check shapes and undo what is undone: `take(stack(parts), k)` is `parts[k]`.
+"""
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from migrator.checkpoints.errors import CheckpointError
+from migrator.checkpoints.storage import Stored
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Expression:
+  """shape, dtype: of the values, in this machine's byte order."""
+
+  shape: Shape
+  dtype: np.dtype
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    """The expressions this one is made of."""
+    return ()
+
+  @property
+  def ndim(self) -> int:
+    return len(self.shape)
+
+  @property
+  def nbytes(self) -> int:
+    """Bytes of the values."""
+    return math.prod(self.shape) * self.dtype.itemsize
+
+  def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+    """Reads the values: for the few that a rule must see, such as a step number."""
+    from migrator.checkpoints.operations.evaluate import evaluate
+    return np.asarray(evaluate(self), dtype)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source(Expression):
+  """An array of the source as it is there."""
+
+  path: tuple[str, ...]
+  stored: Stored
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Literal(Expression):
+  """A value that is written out: what the source lacks, or holds outside its arrays."""
+
+  array: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stack(Expression):
+  """Equal arrays on a new axis."""
+
+  members: tuple[Expression, ...]
+  axis: int
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    return self.members
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Concatenate(Expression):
+  """Arrays one behind the other on an axis they have."""
+
+  members: tuple[Expression, ...]
+  axis: int
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    return self.members
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Slice(Expression):
+  """Positions start to stop of an axis."""
+
+  part: Expression
+  axis: int
+  start: int
+  stop: int
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    return (self.part,)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Take(Expression):
+  """One position of an axis, which goes."""
+
+  part: Expression
+  axis: int
+  index: int
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    return (self.part,)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Transpose(Expression):
+  """Axes in another order, as numpy.transpose counts them."""
+
+  part: Expression
+  order: tuple[int, ...]
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    return (self.part,)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reshape(Expression):
+  """The same values, in C order, in another shape."""
+
+  part: Expression
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    return (self.part,)
+
+
+def source(path: tuple[str, ...], stored: Stored) -> Source:
+  """Returns an array of the source as an expression."""
+  return Source(stored.shape, stored.dtype, path, stored)
+
+
+def expression(value: Any) -> Expression:
+  """Returns an expression as it is, and an array as a literal."""
+  if isinstance(value, Expression):
+    return value
+  array = np.asarray(value)
+  return Literal(array.shape, array.dtype, array)
+
+
+def stack(values: Sequence[Any], axis: int) -> Expression:
+  """Returns equal arrays on a new axis (counted in the result; negative from its end)."""
+  members = tuple(map(expression, values))
+  first = members[0]
+  place = _axis(axis, first.ndim + 1)
+  for member in members:
+    if (member.shape, member.dtype) != (first.shape, first.dtype):
+      raise CheckpointError(f'{described(member)} cannot be stacked with {described(first)}: {names(member)}, {names(first)}')
+  shape = (*first.shape[:place], len(members), *first.shape[place:])
+  taken = [member for member in members if isinstance(member, Take) and member.axis == place]
+  whole = taken[0].part if len(taken) == len(members) else None
+  if whole is not None and whole.shape == shape and all(
+      take.part is whole and take.index == position for position, take in enumerate(taken)):
+    return whole
+  return Stack(shape, first.dtype, members, place)
+
+
+def concatenate(values: Sequence[Any], axis: int) -> Expression:
+  """Returns arrays one behind the other on an axis."""
+  members = tuple(map(expression, values))
+  first = members[0]
+  place = _axis(axis, first.ndim)
+  for member in members:
+    rest = (*member.shape[:place], *member.shape[place + 1:])
+    if (member.ndim, member.dtype, rest) != (first.ndim, first.dtype, (*first.shape[:place], *first.shape[place + 1:])):
+      raise CheckpointError(f'{described(member)} cannot follow {described(first)} on axis {axis}: '
+                            f'{names(member)}, {names(first)}')
+  if len(members) == 1:
+    return first
+  size = sum(member.shape[place] for member in members)
+  shape = (*first.shape[:place], size, *first.shape[place + 1:])
+  slices = [member for member in members if isinstance(member, Slice) and member.axis == place]
+  whole = slices[0].part if len(slices) == len(members) else None
+  if whole is not None and whole.shape == shape and all(cut.part is whole for cut in slices) and all(
+      before.stop == after.start for before, after in zip(slices, slices[1:])):
+    return whole
+  return Concatenate(shape, first.dtype, members, place)
+
+
+def slice_axis(value: Any, axis: int, start: int, stop: int) -> Expression:
+  """Returns positions start to stop of an axis."""
+  part = expression(value)
+  place = _axis(axis, part.ndim)
+  if not 0 <= start <= stop <= part.shape[place]:
+    raise CheckpointError(f'{described(part)} has no positions {start} to {stop} on axis {axis}: {names(part)}')
+  if (start, stop) == (0, part.shape[place]):
+    return part
+  if isinstance(part, Slice) and part.axis == place:
+    return slice_axis(part.part, place, part.start + start, part.start + stop)
+  if isinstance(part, Concatenate) and part.axis == place:
+    offset = 0
+    for member in part.members:
+      if (start, stop) == (offset, offset + member.shape[place]):
+        return member
+      offset += member.shape[place]
+  shape = (*part.shape[:place], stop - start, *part.shape[place + 1:])
+  return Slice(shape, part.dtype, part, place, start, stop)
+
+
+def take(value: Any, axis: int, index: int) -> Expression:
+  """Returns one position of an axis, without that axis."""
+  part = expression(value)
+  place = _axis(axis, part.ndim)
+  if not 0 <= index < part.shape[place]:
+    raise CheckpointError(f'{described(part)} has no position {index} on axis {axis}: {names(part)}')
+  if isinstance(part, Stack) and part.axis == place:
+    return part.members[index]
+  return Take((*part.shape[:place], *part.shape[place + 1:]), part.dtype, part, place, index)
+
+
+def transpose(value: Any, order: Sequence[int] | None = None) -> Expression:
+  """Returns the axes in another order; reversed when none is given."""
+  part = expression(value)
+  axes = tuple(order) if order is not None else tuple(reversed(range(part.ndim)))
+  if sorted(axes) != list(range(part.ndim)):
+    raise CheckpointError(f'{described(part)} has no order of axes {axes}: {names(part)}')
+  if isinstance(part, Transpose):
+    return transpose(part.part, [part.order[axis] for axis in axes])
+  if axes == tuple(range(part.ndim)):
+    return part
+  return Transpose(tuple(part.shape[axis] for axis in axes), part.dtype, part, axes)
+
+
+def reshape(value: Any, shape: Sequence[int]) -> Expression:
+  """Returns the same values in another shape."""
+  part = expression(value)
+  wanted = tuple(shape)
+  if math.prod(wanted) != math.prod(part.shape):
+    raise CheckpointError(f'{described(part)} cannot have the shape {wanted}: {names(part)}')
+  if isinstance(part, Reshape):
+    return reshape(part.part, wanted)
+  return part if wanted == part.shape else Reshape(wanted, part.dtype, part)
+
+
+def sources(value: Expression) -> Iterator[Source]:
+  """Yields the source arrays an expression is made of."""
+  if isinstance(value, Source):
+    yield value
+  for part in value.parts:
+    yield from sources(part)
+
+
+def names(value: Expression) -> str:
+  """Returns the names of the source arrays for messages; three at most."""
+  found = ['/'.join(leaf.path) for leaf in sources(value)]
+  return ', '.join(found[:3]) + (', ...' if len(found) > 3 else '') or 'a given value'
+
+
+def described(value: Any) -> str:
+  """Returns 'float32[3,5]'."""
+  return f'{value.dtype}[{",".join(map(str, value.shape))}]'
+
+
+def _axis(axis: int, dimensions: int) -> int:
+  if not -dimensions <= axis < dimensions:
+    raise CheckpointError(f'there is no axis {axis} among {dimensions}')
+  return axis % dimensions

@@ -1,0 +1,71 @@
+"""Files of a checkpoint on a local disk: found inside its folder only, read in bounded pieces."""
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from migrator.checkpoints.errors import DAMAGED, CheckpointError
+
+# Metadata of a hundred thousand leaves is about 40 MB.
+MOST_METADATA = 1 << 30
+
+
+def inside(root: str | Path, relative: str) -> tuple[str, int]:
+  """Returns (real path, size) of a regular file in a folder.
+
+  Raises:
+    CheckpointError: the name or a symlink leads out of the folder, or there is no such file.
+  """
+  shown = repr(relative[:200])
+  parts = relative.split('/')
+  if not relative or '\0' in relative or any(part in ('', '.', '..') for part in parts):
+    raise CheckpointError(f'{root}: the data file {shown} lies outside the checkpoint; {DAMAGED}')
+  top = os.path.realpath(root)
+  real = os.path.realpath(os.path.join(top, relative))
+  if not real.startswith(top.rstrip(os.sep) + os.sep):
+    raise CheckpointError(f'{root}: {shown} is a link that leads outside the checkpoint; {DAMAGED}')
+  try:
+    found = os.stat(real)
+  except OSError as error:
+    raise CheckpointError(f'{root}: the file {shown} is missing ({error.strerror}); {DAMAGED}') from error
+  if not stat.S_ISREG(found.st_mode):
+    raise CheckpointError(f'{root}: {shown} is no file; {DAMAGED}')
+  return real, found.st_size
+
+
+def read(file: str, offset: int, length: int) -> bytes:
+  """Returns bytes of a file; raises CheckpointError where it is too short."""
+  with open(file, 'rb') as opened:
+    content = os.pread(opened.fileno(), length, offset)
+    while len(content) < length:
+      more = os.pread(opened.fileno(), length - len(content), offset + len(content))
+      if not more:
+        raise CheckpointError(f'{file}: ends at byte {offset + len(content)}, {offset + length} are needed; {DAMAGED}')
+      content += more
+  return content
+
+
+def read_json(root: str | Path, relative: str) -> Any:
+  """Returns a JSON file of a checkpoint; duplicate keys, absurd sizes and depths are refused."""
+  file, size = inside(root, relative)
+  if size > MOST_METADATA:
+    raise CheckpointError(f'{file}: {size} bytes of metadata; {DAMAGED}')
+  return parse_json(read(file, 0, size), file)
+
+
+def parse_json(content: bytes, name: str) -> Any:
+  """Returns parsed JSON; raises CheckpointError with the name of what holds it."""
+  try:
+    return json.loads(content.decode('utf-8'), object_pairs_hook=_distinct)
+  except (ValueError, RecursionError) as error:
+    raise CheckpointError(f'{name}: cannot be read ({type(error).__name__}: {str(error)[:200]}); {DAMAGED}') from error
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  made = dict(pairs)
+  if len(made) != len(pairs):
+    raise ValueError('a key stands twice')
+  return made

@@ -1,0 +1,1 @@
+"""OCDBT indexes: names over byte ranges."""

@@ -1,0 +1,134 @@
+"""A target appears whole or not at all: written beside its place, then renamed once.
+
+A run that was killed leaves its staging folder.  The lock in it is free then, and the next run to the same
+target removes it; the folder of a run that is alive is left alone.
+"""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from migrator.checkpoints.errors import CheckpointError
+
+SUFFIX = '.linen2nnx-tmp'
+_LOCK = 'lock'
+
+
+def refuse_target(target: Path) -> None:
+  """Raises CheckpointError if the target exists or its folder does not."""
+  if os.path.lexists(target):
+    raise CheckpointError(f'{target}: exists already; remove it or name another target')
+  if not target.parent.is_dir():
+    raise CheckpointError(f'{target.parent}: there is no such folder; create it')
+
+
+@contextlib.contextmanager
+def staged(target: Path, unless: Collection[Path] = ()) -> Iterator[Path]:
+  """Gives a path to write to, and makes it the target when the block ends well.
+
+  Args:
+    unless: files that need not be synced; read when the block has ended.
+
+  Raises:
+    CheckpointError: the target exists, before or after the writing.
+  """
+  refuse_target(target)
+  clean(target)
+  staging = Path(tempfile.mkdtemp(prefix=f'.{target.name}.', suffix=SUFFIX, dir=target.parent))
+  try:
+    with _locked(staging):
+      yield staging / 'new'
+      refuse_target(target)
+      sync(staging / 'new', unless)
+      os.rename(staging / 'new', target)
+      sync_folder(target.parent)
+  finally:
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def clean(target: Path) -> None:
+  """Removes what interrupted runs to this target left."""
+  for left in target.parent.glob(f'.{_escaped(target.name)}.*{SUFFIX}'):
+    if left.is_dir() and not left.is_symlink() and not _is_alive(left):
+      shutil.rmtree(left, ignore_errors=True)
+
+
+def _escaped(name: str) -> str:
+  return ''.join(f'[{letter}]' if letter in '*?[' else letter for letter in name)
+
+
+def _is_alive(staging: Path) -> bool:
+  """Whether the run that made a staging folder holds its lock, or may be about to take it."""
+  try:
+    descriptor = os.open(staging / _LOCK, os.O_RDWR)
+  except FileNotFoundError:
+    # Killed, or started a moment ago, between making the folder and its lock.
+    return _is_young(staging)
+  except OSError:
+    return True
+  try:
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError:
+    return True
+  finally:
+    os.close(descriptor)
+  return False
+
+
+def _is_young(staging: Path, seconds: float = 1.0) -> bool:
+  return time.time() - staging.stat().st_mtime < seconds
+
+
+@contextlib.contextmanager
+def _locked(staging: Path) -> Iterator[None]:
+  # Made under another name: a lock that is seen is held.
+  descriptor = os.open(staging / 'lock.new', os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+  try:
+    # A file system without locks lets nobody tell a dead run from a live one; then nothing is cleaned.
+    with contextlib.suppress(OSError):
+      fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.rename(staging / 'lock.new', staging / _LOCK)
+    yield
+  finally:
+    os.close(descriptor)
+
+
+def sync(path: Path, unless: Collection[Path] = ()) -> None:
+  """Makes new files and folders durable, all after each other: one commit of the journal serves them.
+
+  Args:
+    unless: files that share their bytes with the source, or are copies as large as it; like `cp`,
+      this leaves those to the system.
+  """
+  for place, _, files in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
+    for file in files:
+      if Path(place, file) not in unless:
+        _sync(Path(place, file), os.O_RDONLY)
+    sync_folder(Path(place))
+
+
+def sync_folder(folder: Path) -> None:
+  """Makes the entries of a folder durable, where the file system can."""
+  _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+  descriptor = os.open(path, flags)
+  try:
+    with contextlib.suppress(OSError):
+      os.fsync(descriptor)
+  finally:
+    os.close(descriptor)
+
+
+def write_file(path: Path, content: bytes) -> None:
+  """Writes a new file; its folder is made."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.open('xb') as file:
+    file.write(content)

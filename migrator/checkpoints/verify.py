@@ -1,0 +1,139 @@
+"""Proves a target against what was planned, and checks a checkpoint against its list of sums.
+
+The index proof reads the target's index back (through TensorStore, which did not write it) and compares every
+entry: the same bytes of the same files under the same metadata are the same values.
+"""
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from migrator.checkpoints import codec, folder, names, sums
+from migrator.checkpoints.encode import Encoded
+from migrator.checkpoints.errors import CheckpointError
+from migrator.checkpoints.expressions import Expression, Source
+from migrator.checkpoints.operations.evaluate import evaluate
+from migrator.checkpoints.storage import Chunk, Range, Stored
+from migrator.checkpoints.transfer import Brought
+
+Names = tuple[str, ...]
+SUMS = sums.NAME
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+  """What a target must be: kept by index, computed, the expressions, and the data files' origins."""
+
+  kept: Mapping[Names, Stored]
+  computed: Mapping[Names, Encoded]
+  values: Mapping[Names, Expression]
+  brought: Mapping[str, Brought]
+
+
+def prove(place: Path, proof: Proof) -> dict[Names, Stored]:
+  """Reads the index of a target back and compares every entry with the plan.
+
+  Returns:
+    {path: the array as the target has it}.
+
+  Raises:
+    CheckpointError: any difference; all leaves are listed.
+  """
+  found = _arrays(place)
+  wanted = {**proof.kept, **{path: made.stored for path, made in proof.computed.items()}}
+  problems = [f'{names.shown(path)}: is not in the target' for path in wanted if path not in found]
+  problems += [f'{names.shown(path)}: was not planned' for path in found if path not in wanted]
+  identities: dict[str, tuple[int, int]] = {}
+  for path in wanted.keys() & found.keys():
+    if found[path].metadata != json.loads(json.dumps(wanted[path].metadata)):
+      problems.append(f'{names.shown(path)}: other metadata')
+    elif found[path].chunks.keys() != wanted[path].chunks.keys():
+      problems.append(f'{names.shown(path)}: other chunks')
+    elif path in proof.kept:
+      problems += [f'{names.shown(path)}: chunk {grid} is not that of the source'
+                   for grid, chunk in found[path].chunks.items()
+                   if not _is_same(chunk, proof.kept[path].chunks[grid], proof, place, identities)]
+  if problems:
+    raise CheckpointError('the target is not what was planned; nothing was written:', sorted(problems))
+  return found
+
+
+def _arrays(place: Path) -> dict[Names, Stored]:
+  from migrator.checkpoints.layouts import orbax
+  return {path: leaf.stored for path, leaf in orbax.read(place).leaves().items() if isinstance(leaf, Source)}
+
+
+def _is_same(chunk: Chunk, origin: Chunk, proof: Proof, place: Path, identities: dict[str, tuple[int, int]]) -> bool:
+  if isinstance(chunk, bytes) or isinstance(origin, bytes):
+    return chunk == origin
+  brought = proof.brought[origin.file]
+  name, offset, length = brought.place(origin)
+  at = Range(os.path.realpath(place / name), offset, length)
+  is_one_file = brought.how != 'link' or _identity(chunk.file, identities) == _identity(origin.file, identities)
+  return chunk == at and is_one_file
+
+
+def _identity(file: str, known: dict[str, tuple[int, int]]) -> tuple[int, int]:
+  if file not in known:
+    found = os.stat(file)
+    known[file] = (found.st_dev, found.st_ino)
+  return known[file]
+
+
+def deep(place: Path, proof: Proof) -> bytes:
+  """Reads every byte of a target once, and of the source where it was copied, and compares them.
+
+  Returns:
+    The content of the list of sums.
+
+  Raises:
+    CheckpointError: any byte that differs; the leaves are listed.
+  """
+  found = prove(place, proof)
+  made = sums.of_arrays(found)
+  linked = {origin for origin, brought in proof.brought.items() if brought.how == 'link'}
+  copied = {path: array for path, array in proof.kept.items()
+            if any(isinstance(chunk, Range) and chunk.file not in linked for chunk in array.chunks.values())}
+  origin = sums.of_arrays(copied)
+  problems = [f'{names.shown(path)}: chunk {grid} differs from the source'
+              for path, chunks in origin.items() for grid, value in chunks.items() if made[path][grid] != value]
+  for path, encoded in proof.computed.items():
+    if {grid: value[1] for grid, value in made[path].items()} != encoded.sums:
+      problems.append(f'{names.shown(path)}: the disk holds other bytes than were written')
+    elif not _decodes_to(found[path], proof.values[path], path):
+      problems.append(f'{names.shown(path)}: other values than the source gives')
+  if problems:
+    raise CheckpointError('the target differs from the source; nothing was written:', sorted(problems))
+  return sums.content(made, found, place)
+
+
+def _decodes_to(array: Stored, value: Expression, path: Names) -> bool:
+  """Compares values bit by bit, a chunk of the target at a time."""
+  for grid in array.chunks:
+    region = tuple((at * part, min((at + 1) * part, size)) for at, part, size in zip(grid, array.chunk_shape, array.shape))
+    got = codec.decode(array, grid, names.shown(path))[tuple(slice(0, stop - start) for start, stop in region)]
+    if np.ascontiguousarray(got).tobytes() != np.ascontiguousarray(evaluate(value, region)).tobytes():
+      return False
+  return True
+
+
+def check(path: Path) -> int:
+  """Compares a checkpoint with its list of sums, byte by byte.
+
+  Returns:
+    The number of bytes that were read.
+
+  Raises:
+    CheckpointError: there is no list, or bytes differ from it; the leaves are listed.
+  """
+  from migrator.checkpoints.layouts import orbax
+  item = orbax.item_of(path)
+  if not (item / SUMS).is_file():
+    raise CheckpointError(f'{item}: it has no list of sums ({SUMS}); `linen2nnx convert --verify=deep` writes it')
+  listed = sums.parse(folder.read_json(item, SUMS), item)
+  return sums.compare(listed, item, lambda: _arrays(item))

@@ -1,0 +1,90 @@
+"""Writes a target from a plan: staged, proved, renamed once."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from migrator.checkpoints import encode, staging, transfer, verify
+from migrator.checkpoints.index import write as index
+from migrator.checkpoints.layouts import orbax_write
+from migrator.checkpoints.plan import Plan, plan
+from migrator.checkpoints.storage import Range, Stored
+
+Names = tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+  """What was written.
+
+  arrays, size: leaves, and bytes of their values.  linked: bytes of data files shared with the source.
+  new: bytes in new files.  how: 'link', 'reflink' and 'copy' as they were used.  checked: 'index' or 'deep'.
+  """
+
+  arrays: int
+  size: int
+  linked: int
+  new: int
+  how: tuple[str, ...]
+  checked: str
+
+  def told(self) -> str:
+    """Returns one line for people."""
+    proof = 'all bytes compared, list of sums written' if self.checked == 'deep' else 'index proved'
+    ways = f' ({", ".join(self.how)})' if self.linked else ''
+    return f'{self.linked} bytes shared with the source{ways}, {self.new} bytes written, {proof}'
+
+
+def write_orbax(content: Mapping[Names, Any], target: Path, *, copy: bool = False, deep: bool = False,
+                reencode: bool = False, budget: int = encode.BUDGET) -> Written:
+  """Writes an Orbax item.
+
+  Args:
+    content: {path: expression or array}.
+    copy: share no bytes with the source.
+    deep: read all bytes back, and write the list of their sums.
+    reencode: compute whatever is more than a rename.
+    budget: bytes of values in memory.
+
+  Raises:
+    CheckpointError: the target exists, a name cannot be stored, or the source is damaged; there is
+      no target then.
+  """
+  planned = plan(content, reencode)
+  shared: set[Path] = set()
+  with staging.staged(target, shared) as place:
+    return _written(planned, place, target, copy, deep, budget, shared)
+
+
+def _written(planned: Plan, place: Path, target: Path, copy: bool, deep: bool, budget: int,
+             shared: set[Path]) -> Written:
+  place.mkdir()
+  kept = {step.path: step.stored for step in planned.steps if step.stored is not None}
+  ranges = [chunk for array in kept.values() for chunk in array.chunks.values() if isinstance(chunk, Range)]
+  brought = transfer.bring(ranges, place, copy)
+  shared |= {place / found.name for found in brought.values()}
+  computed = encode.encode([step for step in planned.steps if step.stored is None], planned.version, place, budget)
+  arrays: dict[Names, Stored] = {step.path: kept.get(step.path) or computed[step.path].stored for step in planned.steps}
+  places: dict[Names, Mapping[tuple[int, ...], index.Place]] = {
+    **{path: made.places for path, made in computed.items()},
+    **{path: {grid: brought[chunk.file].place(chunk) if isinstance(chunk, Range) else chunk
+              for grid, chunk in array.chunks.items()} for path, array in kept.items()}}
+  files = {**index.files(orbax_write.entries(arrays, places)), **orbax_write.metadata_files(arrays, target)}
+  for name, content in files.items():
+    staging.write_file(place / name, content)
+  proof = verify.Proof(kept, computed, {step.path: step.value for step in planned.steps}, brought)
+  verify.prove(place, proof)
+  if deep:
+    staging.write_file(place / verify.SUMS, verify.deep(place, proof))
+  return _told(planned, place, brought, ranges, deep)
+
+
+def _told(planned: Plan, place: Path, brought: Mapping[str, transfer.Brought], ranges: list[Range],
+          deep: bool) -> Written:
+  shared = {place / found.name for found in brought.values() if found.how != 'copy'}
+  new = sum(file.stat().st_size for file in place.rglob('*') if file.is_file() and file not in shared)
+  linked = sum(chunk.length for chunk in ranges if brought[chunk.file].how != 'copy')
+  return Written(len(planned.steps), sum(step.value.nbytes for step in planned.steps), linked, new,
+                 tuple(sorted({found.how for found in brought.values()})), 'deep' if deep else 'index')

@@ -1,0 +1,165 @@
+"""Arrays that `setup` computes: as attributes NNX would make them part of the state, so they become properties."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+from .layer_call import Refused
+from .names_in import function_locals, read, targets
+from .text import Edits, SourceText
+
+
+@dataclasses.dataclass
+class ArrayProperty:
+  """One property: the statements that store the attribute, and the lines of its body."""
+
+  name: str
+  stores: list[ast.Assign]
+  lines: list[str]
+  locals: set[str]
+
+
+class ArrayWriter:
+  """Cuts out of `setup` what one attribute needs.
+
+  rename: new text of a node that names a Linen thing, or that creates a parameter; None elsewhere.
+  """
+
+  def __init__(
+    self, method: ast.FunctionDef, source: SourceText, unit: str, rename: Callable[[ast.AST], str | None]
+  ) -> None:
+    self.method = method
+    self.source = source
+    self.unit = unit
+    self.rename = rename
+    self.self_name = method.args.args[0].arg if method.args.args else 'self'
+    self.locals = function_locals(method) - {self.self_name}
+
+  def property(self, name: str) -> ArrayProperty:
+    """Returns the property that stands for `self.<name>`.
+
+    Raises:
+      Refused: the attribute, or a variable it needs, is made in a way that cannot be cut out.
+    """
+    stores = [node for node in ast.walk(self.method) if isinstance(node, ast.stmt) and self._stores(node, name)]
+    for node in stores:
+      if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not self._is(node.targets[0], name):
+        raise Refused(
+          f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state'
+        )
+    needed = self._needed(stores, conditions=len(stores) > 1)
+    if len(stores) > 1 and name in needed:
+      raise Refused(f'setup stores an array in self.{name} and uses a variable {name} (line {stores[0].lineno})')
+    body = self._block(self.method.body, name, stores, needed, 0)
+    if len(stores) == 1:
+      value = textwrap.dedent(self._text(stores[0].value, None))
+      lines = [*body, *f'return {value}'.split('\n')]
+    else:
+      lines = [*body, f'return {name}']
+    return ArrayProperty(name, stores, lines, needed)  # type: ignore[arg-type]
+
+  def _needed(self, stores: list[Any], conditions: bool) -> set[str]:
+    """Returns the local variables of `setup` that the stores need, and those that these need."""
+    needed: set[str] = set()
+    found = {name for node in stores for name in read(node.value)}
+    if conditions:
+      inside = {id(node) for node in stores}
+      found |= {
+        name
+        for node in ast.walk(self.method)
+        if isinstance(node, ast.If) and any(id(child) in inside for child in ast.walk(node))
+        for name in read(node.test)
+      }
+    while fresh := (found & self.locals) - needed:
+      needed |= fresh
+      for node in ast.walk(self.method):
+        if isinstance(node, ast.stmt) and targets(node) & fresh:
+          if not isinstance(node, ast.Assign) or not all(isinstance(item, ast.Name) for item in node.targets):
+            raise Refused(f'setup stores an array made of {", ".join(sorted(fresh))} (line {node.lineno})')
+          found |= read(node.value)
+    return needed
+
+  def _block(self, body: list[ast.stmt], name: str, stores: list[Any], needed: set[str], level: int) -> list[str]:
+    lines: list[str] = []
+    for node in body:
+      if any(node is item for item in stores):
+        lines += self._store(node, name, level) if len(stores) > 1 else []
+      elif isinstance(node, ast.Assign) and targets(node) & needed:
+        lines += self._lines(self._text(node, name), level)
+      elif isinstance(node, ast.If):
+        lines += self._branches(node, name, stores, needed, level)
+      elif any(isinstance(child, ast.stmt) and targets(child) & needed for child in ast.walk(node)):
+        raise Refused(f'setup stores an array made in a loop (line {node.lineno})')
+      elif any(child is item for child in ast.walk(node) for item in stores):
+        raise Refused(f'setup stores an array in a loop (line {node.lineno}); NNX would make it part of the state')
+    return lines
+
+  def _branches(self, node: ast.If, name: str, stores: list[Any], needed: set[str], level: int) -> list[str]:
+    body = self._block(node.body, name, stores, needed, level + 1)
+    orelse = self._block(node.orelse, name, stores, needed, level + 1)
+    if not body and not orelse:
+      return []
+    test = self._text(node.test, name if len(stores) > 1 else None)
+    lines = [f'{self.unit * level}if {test}:', *(body or [f'{self.unit * (level + 1)}pass'])]
+    return [*lines, f'{self.unit * level}else:', *orelse] if orelse else lines
+
+  def _store(self, node: Any, name: str, level: int) -> list[str]:
+    return self._lines(f'{name} = {self._text(node.value, name)}', level)
+
+  def _lines(self, text: str, level: int) -> list[str]:
+    return [f'{self.unit * level}{line}' if line else line for line in text.split('\n')]
+
+  def _text(self, node: ast.AST, name: str | None) -> str:
+    """Returns the text of a node; `self.<name>` is the local variable of the property."""
+    edits = Edits(self.source)
+    for child in ast.walk(node):
+      if name is not None and isinstance(child, ast.Attribute) and self._is(child, name):
+        edits.replace(child, name)
+        continue
+      new = self.rename(child)
+      if new is not None:
+        edits.replace(child, new)
+    rows = edits.node(node).split('\n')
+    indent = self.source.indent(node)
+    return '\n'.join([rows[0], *(row[len(indent) :] if row.startswith(indent) else row for row in rows[1:])])
+
+  def _is(self, node: ast.AST, name: str) -> bool:
+    return (
+      isinstance(node, ast.Attribute)
+      and node.attr == name
+      and isinstance(node.value, ast.Name)
+      and node.value.id == self.self_name
+    )
+
+  def _stores(self, node: ast.stmt, name: str) -> bool:
+    """Tells whether a simple statement stores `self.<name>`."""
+    places = list(node.targets) if isinstance(node, ast.Assign) else [getattr(node, 'target', None)]
+    return any(place is not None and self._is(child, name) for place in places for child in ast.walk(place or node))
+
+
+def unread(method: ast.FunctionDef, dropped: set[int], names: set[str]) -> list[ast.Assign]:
+  """Returns the assignments to these variables that nothing in `setup` reads, once `dropped` statements are gone."""
+  gone: list[ast.Assign] = []
+  while True:
+    left = dropped | {id(node) for node in gone}
+    reads = set()
+    for statement in method.body:
+      reads |= read(statement, left)  # type: ignore[arg-type]
+    found = [
+      node
+      for node in ast.walk(method)
+      if isinstance(node, ast.Assign)
+      and id(node) not in left
+      and all(isinstance(item, ast.Name) for item in node.targets)
+      and targets(node) <= names - reads
+    ]
+    if not found:
+      return gone
+    gone += found
+
+
+__all__ = ['ArrayProperty', 'ArrayWriter', 'unread']

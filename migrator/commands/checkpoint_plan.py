@@ -1,0 +1,38 @@
+"""Prints the plan of a conversion."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from migrator.checkpoints.plan import Plan as Steps
+  from migrator.weights.plan import Plan
+
+_WAYS = {
+  'kept': 'only get other names (linked)',
+  'indexed': 'are put together by index (linked)',
+  'encoded': 'are decoded and encoded again',
+  'new': 'are new values',
+}
+
+
+def preview(planned: Plan, target: Path) -> Iterator[str]:
+  """Yields the lines of `--dry-run`: how many bytes come about in which way, then every array."""
+  from migrator.checkpoints.expressions import described, names
+  from migrator.checkpoints.plan import plan
+  from migrator.weights.variables import leaves
+
+  steps = plan(dict(leaves(planned.stored())))
+  yield f'{target}: {planned.kind} of {planned.class_name}; nothing was written'
+  yield from _totals(steps)
+  for note in planned.notes:
+    yield f'note: {note}'
+  for step in steps.steps:
+    yield f'  {step.how:8}{"/".join(step.path)}  {described(step.value)}  from {names(step.value)}'
+
+
+def _totals(steps: Steps) -> Iterator[str]:
+  for way, meaning in _WAYS.items():
+    if steps.count(way):
+      yield f'{steps.count(way)} arrays, {steps.total(way)} bytes: {meaning}'

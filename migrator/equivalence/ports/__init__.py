@@ -1,0 +1,1 @@
+"""Checking ports made by hand: what is what is inferred, then both live modules are compared."""

@@ -1,0 +1,140 @@
+"""`assert_equivalent`: two live modules, a port made by hand, no manifest, one process."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flax import linen as nn
+from flax import nnx
+
+from migrator.equivalence import linen_side, nnx_side
+from migrator.equivalence.cases import Case
+from migrator.equivalence.models import arrays_of
+from migrator.equivalence.parts import CaseRun
+from migrator.equivalence.ports import initial, linen_reading
+from migrator.equivalence.ports.flags import Flags, infer_modes, translated
+from migrator.equivalence.ports.infer import PortMap, infer
+from migrator.equivalence.ports.message import failure_text, is_accepted
+from migrator.equivalence.ports.sides import (
+  LinenPort,
+  LocalWorker,
+  NnxPort,
+  PortWeights,
+  call_inputs,
+  empty_manifest,
+)
+from migrator.equivalence.run import TIMEOUT
+from migrator.equivalence.verdicts import CaseResult
+from migrator.weights.variables import flatten
+
+NUMERICS = ('idiomatic', 'exact')
+
+
+def assert_equivalent(
+    linen_module: nn.Module, nnx_module: nnx.Module, *args: Any, rngs: Sequence[str] | None = None,
+    mapping: Mapping[str, str] | None = None, modes: Mapping[str, Flags] | None = None,
+    numerics: str = 'idiomatic', keywords: Mapping[str, Any] | None = None, method: str = '__call__',
+    mutable: Sequence[str] | None = None, gradients: bool = True, initializers: bool = True,
+    tolerance: float = 1e-5) -> CaseResult:
+  """Asserts that an NNX module computes what a Linen module computes.
+
+  Which NNX leaf is which Linen variable is inferred from shapes, layers and names.  Both modules then
+  get the same random weights (never the initial ones), the same inputs and Linen's random keys, and are
+  compared in evaluation and training: outputs, updated collections, gradients, and how the weights are
+  initialized.
+
+  Args:
+    linen_module: not bound.  nnx_module: as constructed; it is not changed.
+    *args: positional call arguments: arrays, trees of arrays, or jax.ShapeDtypeStruct for random ones.
+    rngs: streams the call draws from besides 'params'; those it is seen to draw from when None.
+    mapping: what cannot be inferred: paths of Linen modules or variables ('Dense_0', 'block/scale',
+      'params/head/bias') -> paths in the NNX module ('fc1', 'blocks/0/scale').
+    modes: flags of the call, {'eval': {'train': False}, 'train': {'train': True}}; when None, those of
+      the usual names (train, deterministic, ...) that the Linen module takes.  A flag that the NNX
+      method does not take is given under the usual name it does take, or by model.train(), model.eval().
+    numerics: 'idiomatic' accepts another order of rounding, 'exact' does not.
+    keywords: call arguments by keyword.  method: the method that is called, on both sides.
+    mutable: collections that a call may change; all but 'params' when None.
+    gradients, initializers: compare these too.
+    tolerance: largest error that 'idiomatic' accepts, relative to the scale of the reference.
+
+  Returns:
+    The result, with every proof and every number.
+
+  Raises:
+    MappingError: a leaf without counterpart or with another shape, dtype or collection; all of them.
+    AmbiguousMappingError: several mappings fit; it lists the candidates.
+    AssertionError: the modules differ; the message names every module that does, and why.
+    ValueError: an argument cannot be used.
+  """
+  _refuse_wrong(linen_module, nnx_module, modes, numerics, method)
+  linen_ready, classes = _linen(linen_module, args, keywords or {}, modes, rngs, mutable, method, tolerance,
+                                gradients)
+  variables = flatten(linen_ready.variables)
+  port = infer(variables, classes, nnx_module, mapping)
+  result = _run(linen_ready, nnx_module, port, initializers)
+  if not is_accepted(result, numerics):
+    raise AssertionError(failure_text(result, port, linen_module, nnx_module, classes, numerics))
+  return result
+
+
+def _linen(module: nn.Module, args: tuple[Any, ...], keywords: Mapping[str, Any],
+           modes: Mapping[str, Flags] | None, rngs: Sequence[str] | None, mutable: Sequence[str] | None,
+           method: str, tolerance: float,
+           gradients: bool) -> tuple[linen_side.Prepared, dict[tuple[str, ...], type]]:
+  """Returns the Linen module ready to run, and the classes of the modules inside it."""
+  chosen = infer_modes(module, method) if modes is None else modes
+  kind = type(module)
+  name = f'{kind.__module__}:{kind.__qualname__}'.replace('<', '').replace('>', '')
+  case = Case(name=kind.__name__, model=name, eval=chosen.get('eval'), train=chosen.get('train'),
+              rngs=tuple(rngs or ()), method=method, tolerance=tolerance, gradients=gradients)
+  ready = linen_side.Prepared(case, module, call_inputs(args, keywords), {})
+  side = LinenPort()
+  with linen_reading.watched_classes() as classes:
+    variables = side.variables_of(ready)
+  changes = tuple(sorted(set(variables) - {'params'})) if mutable is None else tuple(mutable)
+  case = dataclasses.replace(case, mutable=changes, eval_mutable=changes)
+  ready = dataclasses.replace(ready, case=case, variables=variables)
+  if rngs is None:
+    ready = dataclasses.replace(ready, case=dataclasses.replace(case, rngs=tuple(sorted(side.streams(ready)))))
+  return ready, classes
+
+
+def _run(linen: linen_side.Prepared, model: nnx.Module, port: PortMap, initializers: bool) -> CaseResult:
+  variables = arrays_of(linen.variables)
+  loaded = nnx.clone(model)
+  first = PortWeights(nnx.clone(model), variables, port.leaves)
+  initial_values = first.to_linen(nnx.state(model))
+  weights = PortWeights(loaded, variables, port.leaves)
+  case = linen.case
+  there = dataclasses.replace(case, eval=_flags(case.eval, model, case), train=_flags(case.train, model, case))
+  ready = nnx_side.Prepared(there, empty_manifest(), loaded, linen.inputs, {}, variables, weights)
+  linen_port = LinenPort()
+  linen_port.use(linen)
+  run = CaseRun(case, empty_manifest(), LocalWorker('linen', linen_port),  # type: ignore[arg-type]
+                LocalWorker('nnx', NnxPort(ready, port)), TIMEOUT)  # type: ignore[arg-type]
+  result = run.result()
+  if not initializers:
+    return result
+  part = initial.compare(linen_port.initial(linen), initial_values)
+  return dataclasses.replace(result, parts=(*result.parts, part))
+
+
+def _flags(flags: Flags | None, model: nnx.Module, case: Case) -> Flags | None:
+  return None if flags is None else translated(flags, model, case.method)
+
+
+def _refuse_wrong(linen_module: Any, nnx_module: Any, modes: Mapping[str, Flags] | None, numerics: str,
+                  method: str) -> None:
+  if not isinstance(linen_module, nn.Module):
+    raise ValueError(f'linen_module is a {type(linen_module).__name__}; give a flax.linen.Module')
+  if not isinstance(nnx_module, nnx.Module):
+    raise ValueError(f'nnx_module is a {type(nnx_module).__name__}; give a flax.nnx.Module, constructed')
+  if numerics not in NUMERICS:
+    raise ValueError(f'numerics = {numerics!r}; choose one of {", ".join(NUMERICS)}')
+  if modes is not None and (not modes or not set(modes) <= {'eval', 'train'}):
+    raise ValueError(f"modes = {dict(modes)!r}; give the flags of 'eval', of 'train', or of both")
+  for module in (linen_module, nnx_module):
+    if not callable(getattr(type(module), method, None)):
+      raise ValueError(f'{type(module).__name__} has no method {method}')

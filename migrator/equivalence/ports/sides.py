@@ -1,0 +1,171 @@
+"""The two halves of a check of live modules, in one process: what the workers do, without a case file."""
+from __future__ import annotations
+
+import queue
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from migrator.equivalence import linen_side, nnx_side
+from migrator.equivalence.linen_keys import constant_keys
+from migrator.equivalence.linen_side import CONSTANT_KEY, LinenSide
+from migrator.equivalence.models import CallInputs, arrays_of
+from migrator.equivalence.nnx_keys import own_streams, replay
+from migrator.equivalence.nnx_side import NnxSide
+from migrator.equivalence.ports import streams
+from migrator.equivalence.ports.infer import PortMap
+from migrator.equivalence.process import WorkerError
+from migrator.equivalence.protocol import Message, in_group
+from migrator.equivalence.weight_map import WeightMap
+from migrator.manifest import Manifest
+from migrator.weights import convert_state, nnx_leaves, transform
+from migrator.weights.leaf_map import LeafMap
+
+SAMPLES = 4
+
+
+class LinenPort(LinenSide):
+  """Serves requests about one live Linen module."""
+
+  def __init__(self) -> None:
+    super().__init__(Path())
+
+  def variables_of(self, ready: linen_side.Prepared) -> dict[str, Any]:
+    """Returns the random variables of a module."""
+    return self._variables(ready.case, ready.model, ready.inputs)
+
+  def use(self, ready: linen_side.Prepared) -> None:
+    self._prepared = ready
+
+  def prepare(self, message: Message) -> Message:
+    assert self._prepared is not None
+    return Message({'digest': ''}, in_group('variables', arrays_of(self._prepared.variables)))
+
+  def streams(self, ready: linen_side.Prepared) -> set[str]:
+    """Returns the streams that the calls draw from, without running them."""
+    drawn: set[str] = set()
+    with constant_keys(jax.random.key(CONSTANT_KEY), drawn):
+      for mode in ('eval', 'train'):
+        if getattr(ready.case, mode) is not None:
+          jax.eval_shape(lambda variables, arrays, mode=mode: self._apply(ready, mode, variables, arrays),
+                         ready.variables, ready.inputs.arrays)
+    return drawn - {'params'}
+
+  def initial(self, ready: linen_side.Prepared) -> list[dict[tuple[str, ...], np.ndarray]]:
+    """Returns several samples of the initial values."""
+    flagged, flags = self._flagged(ready, 'train' if ready.case.eval is None else 'eval')
+
+    def initialise(key: jax.Array, arrays: Any) -> Any:
+      args, keywords = ready.inputs.rebuild(arrays)
+      names = ('params', *ready.case.rngs)
+      rngs = {name: jax.random.fold_in(key, k) for k, name in enumerate(names)}
+      return unboxed(flagged.init(rngs, *args, **keywords, **flags, method=ready.case.method))
+
+    run = jax.jit(initialise)
+    return [arrays_of(run(jax.random.key(k), ready.inputs.arrays)) for k in range(SAMPLES)]
+
+
+def unboxed(variables: Any) -> Any:
+  """Returns variables without boxes."""
+  import flax.linen as nn
+  return nn.meta.unbox(variables)
+
+
+class NnxPort(NnxSide):
+  """Serves requests about one live NNX module.
+
+  port: which leaf and module is which.
+  """
+
+  def __init__(self, ready: nnx_side.Prepared, port: PortMap):
+    super().__init__(Path())
+    self._prepared, self._port = ready, port
+
+  def prepare(self, message: Message) -> Message:
+    ready = self._ready()
+    return Message({'digest': ''}, in_group('variables', ready.weights.to_linen(nnx.state(ready.model))))
+
+  def _keyed(self, ready: nnx_side.Prepared, message: Message) -> tuple[nnx.Module, list[str], list[str]]:
+    if message.body['keys'] == 'constant':
+      return super()._keyed(ready, message)
+    model = nnx.clone(ready.model)
+    data = message.group('keys')
+    draws = {(tuple(path), stream): data[(str(k),)] for k, (path, stream) in enumerate(message.body['draws'])}
+    paths = streams.place(model, [path for path, _ in draws], self._port.modules)
+    return model, replay(model, _merged(_renamed(draws, paths, model), paths), paths), []
+
+
+def _renamed(draws: dict[Any, np.ndarray], paths: Mapping[Any, Any], model: nnx.Module) -> dict[Any, np.ndarray]:
+  """Gives each draw the name its NNX stream has: a module may draw from the only stream it was given."""
+  tags: dict[Any, list[str]] = {}
+  for owner, _, _, stream in own_streams(model):
+    tags.setdefault(owner, []).append(stream.tag)
+  found = {}
+  for (path, stream), keys in draws.items():
+    there = tags.get(paths.get(path), [])
+    found[path, there[0] if stream not in there and len(there) == 1 else stream] = keys
+  return found
+
+
+def _merged(draws: dict[Any, np.ndarray], paths: Mapping[Any, Any]) -> dict[Any, np.ndarray]:
+  """Joins what several Linen modules draw where one NNX module stands for all of them."""
+  groups: dict[Any, list[Any]] = {}
+  for path, stream in draws:
+    groups.setdefault((paths.get(path, ('not placed', *path)), stream), []).append((path, stream))
+  return {group[0]: np.concatenate([draws[draw] for draw in group], axis=1) for group in groups.values()}
+
+
+class PortWeights(WeightMap):
+  """The leaf map of a live model; making it loads the variables into the model."""
+
+  def __init__(self, model: nnx.Module, flat: Mapping[tuple[str, ...], Any], leaf_map: LeafMap):
+    self._template, self._map = {path: np.asarray(array) for path, array in flat.items()}, leaf_map
+    held = nnx_leaves.weights(model)
+    values = convert_state.checked(leaf_map, transform.forward(leaf_map, flat), held)
+    for path, value in values.items():
+      held[path].set_value(jax.numpy.asarray(value))
+
+
+class LocalWorker:
+  """Answers messages in this process, with the interface of a worker process."""
+
+  alive = True
+
+  def __init__(self, side: str, serves: Any):
+    self.side = side
+    self._serves = serves
+    self._waiting: queue.Queue[Message] = queue.Queue()
+
+  def post(self, message: Message) -> None:
+    self._waiting.put(message)
+
+  def outcome(self, timeout: float) -> Message | WorkerError:
+    """Returns the answer to the oldest message; what the user's code raises is an error with its place."""
+    message = self._waiting.get_nowait()
+    try:
+      answer: Message = getattr(self._serves, message.body['do'])(message)
+      return answer
+    except Exception as error:
+      return WorkerError(f'{type(error).__name__}: {error}', ''.join(traceback.format_exception(error)[-3:]))
+
+
+def empty_manifest() -> Manifest:
+  return Manifest({})
+
+
+def call_inputs(args: tuple[Any, ...], keywords: Mapping[str, Any]) -> CallInputs:
+  """Returns the call's inputs; shapes without numbers (jax.ShapeDtypeStruct) become random arrays."""
+  from migrator.equivalence.inputs import ArraySpec, make_array
+
+  def filled(path: Any, leaf: Any) -> Any:
+    if not isinstance(leaf, jax.ShapeDtypeStruct):
+      return leaf
+    bound = 2 if np.issubdtype(leaf.dtype, np.integer) else None
+    return make_array(ArraySpec(str(leaf.dtype), leaf.shape, bound), jax.tree_util.keystr(path))
+
+  return CallInputs.of_values(*jax.tree_util.tree_map_with_path(filled, (args, dict(keywords))))

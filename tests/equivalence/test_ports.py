@@ -1,0 +1,91 @@
+"""assert_equivalent: a port made by hand, checked in the user's own test, without manifest."""
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import linen as nn
+from flax import nnx
+
+from migrator.equivalence import assert_equivalent
+
+
+class Net(nn.Module):
+  @nn.compact
+  def __call__(self, x, train: bool = False):
+    x = nn.Dense(32, kernel_init=nn.initializers.normal(0.5))(x)
+    x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+    x = nn.Dropout(0.25)(x, deterministic=not train)
+    return nn.Dense(6, name='out')(jnp.tanh(x))
+
+
+class Port(nnx.Module):
+  """The flag has another name here."""
+
+  def __init__(self, *, rate: float = 0.25, std: float = 0.5, rngs: nnx.Rngs):
+    self.inner = nnx.Linear(4, 32, kernel_init=nnx.initializers.normal(std), rngs=rngs)
+    self.norm = nnx.BatchNorm(32, momentum=0.9, rngs=rngs)
+    self.drop = nnx.Dropout(rate, rngs=rngs)
+    self.out = nnx.Linear(32, 6, rngs=rngs)
+
+  def __call__(self, x, *, deterministic: bool = True):
+    x = self.norm(self.inner(x), use_running_average=deterministic)
+    return self.out(self.act(self.drop(x, deterministic=deterministic)))
+
+  def act(self, x):
+    return jnp.tanh(x)
+
+
+X = jax.ShapeDtypeStruct((3, 4), jnp.float32)
+
+
+def verdicts(result):
+  return {part.name: part.verdict for part in result.parts}
+
+
+def test_a_right_port_passes_in_every_part():
+  model = Port(rngs=nnx.Rngs(0))
+  before = [leaf.copy() for leaf in jax.tree.leaves(nnx.state(model, nnx.Param, nnx.BatchStat))]
+  result = assert_equivalent(Net(), model, X, numerics='exact')
+  found = verdicts(result)
+  assert {'eval', 'train', 'train state', 'train gradient of params', 'train gradient of inputs'} <= {
+    name for name, verdict in found.items() if verdict == 'bitwise'}
+  assert found['initial values'] == 'close'
+  assert 'random keys: 1 of Linen replayed' in [note for part in result.parts for note in part.notes]
+  after = jax.tree.leaves(nnx.state(model, nnx.Param, nnx.BatchStat))
+  assert all((one == other).all() for one, other in zip(before, after, strict=True)), "the user's module changed"
+
+
+def test_a_wrong_rate_is_seen_in_training():
+  with pytest.raises(AssertionError, match='train: differs'):
+    assert_equivalent(Net(), Port(rate=0.3, rngs=nnx.Rngs(0)), X, gradients=False, initializers=False)
+
+
+def test_initial_values_are_compared():
+  with pytest.raises(AssertionError, match=r'initial values: differs: params/Dense_0/kernel: mean'):
+    assert_equivalent(Net(), Port(std=0.1, rngs=nnx.Rngs(0)), X, modes={'eval': {'train': False}}, gradients=False)
+
+
+def test_exact_refuses_what_rounds_differently():
+  class Rounds(Port):
+    def act(self, x):
+      return (jnp.exp(x) - jnp.exp(-x)) / (jnp.exp(x) + jnp.exp(-x))
+
+  options = {'modes': {'eval': {'train': False}}, 'gradients': False, 'initializers': False}
+  assert verdicts(assert_equivalent(Net(), Rounds(rngs=nnx.Rngs(0)), X, **options))['eval'] == 'close'
+  with pytest.raises(AssertionError, match='eval: close'):
+    assert_equivalent(Net(), Rounds(rngs=nnx.Rngs(0)), X, numerics='exact', **options)
+
+
+@pytest.mark.parametrize('change, words', [
+    ({'numerics': 'loose'}, 'choose one of idiomatic, exact'), ({'modes': {'test': {}}}, "flags of 'eval'"),
+    ({'method': 'encode'}, 'Net has no method encode'),
+])
+def test_wrong_arguments_are_said(change, words):
+  with pytest.raises(ValueError, match=words):
+    assert_equivalent(Net(), Port(rngs=nnx.Rngs(0)), X, **change)
+
+
+def test_sides_are_not_to_be_swapped():
+  with pytest.raises(ValueError, match='linen_module is a Port'):
+    assert_equivalent(Port(rngs=nnx.Rngs(0)), Net(), X)
