@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from migrator.equivalence.cases import Case
 from migrator.equivalence.process import WorkerError, WorkerProcess
 from migrator.equivalence.proof.audit import audit, draws_of
+from migrator.equivalence.proof.boundaries_read import borders_of
 from migrator.equivalence.proof.draws import DRAW, draw_marks, draw_names, marks_of
 from migrator.equivalence.proof.explain import difference
 from migrator.equivalence.proof.initial import compare_initial
 from migrator.equivalence.proof.interpret import Marks
-from migrator.equivalence.proof.ladder import Climb, climb
+from migrator.equivalence.proof.ladder import Climb, climb, deep_recursion
+from migrator.equivalence.proof.locate import cut
+from migrator.equivalence.proof.modules import LEAF, differences, judged
 from migrator.equivalence.proof.program import Program, from_json
+from migrator.equivalence.proof.rules import exact_rules, order_rules
 from migrator.equivalence.proof.shapes import PLANS
 from migrator.equivalence.proof.table import Table
-from migrator.equivalence.proof.verdict import ModeProof, OutputVerdict, Verdict, worst
+from migrator.equivalence.proof.verdict import ModeProof, ModuleVerdict, OutputVerdict, Verdict, rank, worst
 from migrator.equivalence.protocol import Message
 from migrator.manifest import Manifest
 
@@ -56,6 +60,7 @@ class CaseProof:
     self._linen, self._nnx = linen, nnx
     self._plans: list[str] = []
     self._linen_paths: dict[str, str] = {}
+    self._found: dict[tuple[str, str], tuple[ModuleVerdict, ...]] = {}
 
   def proofs(self) -> tuple[ModeProof, ...]:
     """Returns the proofs of all modes; the first is that every leaf has its place."""
@@ -171,19 +176,25 @@ class CaseProof:
              if rounded[0][name] == rounded[1][name] else Verdict.OTHER_PRECISION for name in names}
     return dataclasses.replace(climbed, verdicts={**climbed.verdicts, **found})
 
-  def _fingerprints(self, pair: Pair, seeds: Sequence[int],
-                    rounds: bool) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    body = {'do': 'fingerprint', 'seeds': list(seeds), 'rounds': rounds}
-    linen, nnx = self._both(Message({**body, 'draws': draw_names(pair.linen, str)}),
-                            Message({**body, 'draws': draw_names(pair.nnx, self._linen_path)}))
+  def _fingerprints(self, pair: Pair, seeds: Sequence[int], rounds: bool,
+                    borders: bool = False) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Returns the hashes of outputs, and of what is at the borders of modules if these are cut."""
+    requests, sides = [], ((pair.linen, str), (pair.nnx, self._linen_path))
+    of_borders = [borders_of(program, path) if borders else {} for program, path in sides]
+    shared = set(of_borders[0].values()) & set(of_borders[1].values())
+    for (program, path), found in zip(sides, of_borders):
+      names = {mark: border.text() for mark, border in found.items() if border in shared and border.path}
+      requests.append(Message({'do': 'fingerprint', 'seeds': list(seeds), 'rounds': rounds,
+                               'draws': draw_names(program, path), 'borders': names}))
+    linen, nnx = self._both(*requests)
     return linen.body['outputs'], nnx.body['outputs']
 
-  def _pair(self, kind: str, mode: str, plan: str, keys: str = 'recorded') -> Pair:
-    request = _trace(kind, mode, plan, keys)
+  def _pair(self, kind: str, mode: str, plan: str, keys: str = 'recorded', calls: bool = False) -> Pair:
+    request = _trace(kind, mode, plan, keys, calls)
     linen, nnx = self._both(request, request)
     pair = Pair(kind, mode, plan, keys, _program(linen), _program(nnx), linen.body['hash'], nnx.body['hash'])
     if keys == 'recorded' and self._draws(pair.linen, False) != self._draws(pair.nnx, True):
-      return self._pair(kind, mode, plan, 'constant')
+      return self._pair(kind, mode, plan, 'constant', calls)
     return pair
 
   def _draws(self, program: Program, is_nnx: bool) -> set[tuple[str, str]]:
@@ -197,14 +208,59 @@ class CaseProof:
     return draw_marks(table, pair.linen, str), draw_marks(table, pair.nnx, self._linen_path)
 
   def _judged(self, mode: str, pair: Pair, climbed: Climb, groups: Sequence[str]) -> ModeProof:
-    names = [name for name in dict.fromkeys((*pair.linen.outputs, *pair.nnx.outputs))
+    names = [name for name in dict.fromkeys((*climbed.reading.linen, *climbed.reading.nnx))
              if name.split('/')[0] in groups]
-    return self._summed(mode, pair, [_output(name, climbed) for name in names], self._assumptions(pair))
+    proof = self._summed(mode, pair, [_output(name, climbed) for name in names], self._assumptions(pair))
+    if proof.verdict.is_exact or pair.kind not in ('forward', 'gradient'):
+      return proof
+    return dataclasses.replace(proof, modules=self._located(pair, proof))
+
+  def _located(self, pair: Pair, proof: ModeProof) -> tuple[ModuleVerdict, ...]:
+    """Returns the modules that differ: traced again with the borders of modules marked."""
+    key = (pair.kind, pair.mode)
+    if key not in self._found:
+      self._found[key] = self._located_anew(pair, proof)
+    groups = {item.name.split('/')[0] for item in proof.lower}
+    names = {'/'.join(item.name.split('/')[2:-1]) for item in proof.lower}
+    return tuple(module for module in self._found[key]
+                 if module.place != LEAF or groups & {'state', 'gradient'} and module.linen in names)
+
+  def _located_anew(self, pair: Pair, proof: ModeProof) -> tuple[ModuleVerdict, ...]:
+    try:
+      marked = self._pair(pair.kind, pair.mode, self._plans[-1], pair.keys, calls=True)
+    except WorkerError as error:
+      if error.dead:
+        raise
+      return ()
+    with deep_recursion():
+      read = cut(marked.linen, marked.nnx, self._linen_path, exact_rules())
+      found = differences(read)
+      swapped = cut(marked.linen, marked.nnx, self._linen_path, order_rules())
+      left = {item.key for item in differences(swapped)}
+    verdicts = {item.key: Verdict.SAME_UP_TO_ORDER for item in found if item.key and item.key not in left}
+    verdicts |= self._judged_alone(marked, {item.key for item in found if item.key in left and item.key})
+    paths = {linen: own for own, linen in self._linen_paths.items()}
+    return judged(read, found, verdicts, paths)
+
+  def _judged_alone(self, pair: Pair, keys: set[str]) -> dict[str, Verdict]:
+    """Returns the verdict of differences at cut borders from random points, where it is better than differs."""
+    if not keys:
+      return {}
+    try:
+      plain = self._fingerprints(pair, SEEDS[:1], False, True)
+      rounded = self._fingerprints(pair, SEEDS[:1], True, True)
+    except WorkerError as error:
+      if error.dead:
+        raise
+      return {}
+    same = {key for key in keys if key in plain[0] and plain[0][key] == plain[1].get(key)}
+    return {key: Verdict.SAME_FUNCTION if rounded[0].get(key) == rounded[1].get(key) else Verdict.OTHER_PRECISION
+            for key in same}
 
   def _summed(self, mode: str, pair: Pair, outputs: Sequence[OutputVerdict],
               assumptions: tuple[str, ...]) -> ModeProof:
     lower = sorted((item for item in outputs if item.verdict is not Verdict.SAME_PROGRAM),
-                   key=lambda item: worst([item.verdict]), reverse=True)
+                   key=lambda item: -rank(item.verdict))
     verdict = worst(item.verdict for item in outputs)
     reason = f'{lower[0].name}: {lower[0].detail}' if lower and not verdict.is_equal else ''
     return ModeProof(mode, verdict, PLANS[pair.plan].words, len(outputs), tuple(lower), assumptions, (),
@@ -233,8 +289,8 @@ class CaseProof:
       raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from None
 
 
-def _trace(kind: str, mode: str, plan: str, keys: str) -> Message:
-  return Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys})
+def _trace(kind: str, mode: str, plan: str, keys: str, calls: bool = False) -> Message:
+  return Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys, 'calls': calls})
 
 
 def _program(message: Message) -> Program:

@@ -15,17 +15,18 @@ def difference(table: Table, linen: int, nnx: int) -> str:
 
 def first_difference(table: Table, linen: int, nnx: int) -> tuple[int, int]:
   """Returns the deepest pair of expressions at the same place whose own operation differs."""
-  seen: set[tuple[int, int]] = set()
-  while (linen, nnx) not in seen:
-    seen.add((linen, nnx))
-    left, right = table.nodes[linen], table.nodes[nnx]
-    if not _alike(left, right):
-      return linen, nnx
-    pairs = _differing(left, right)
+  return path_to_difference(table, linen, nnx)[-1]
+
+
+def path_to_difference(table: Table, linen: int, nnx: int) -> list[tuple[int, int]]:
+  """Returns the pairs of expressions from the results down to the first that differ in themselves."""
+  path = [(linen, nnx)]
+  while True:
+    left, right = (table.nodes[number] for number in path[-1])
+    pairs = [pair for pair in _differing(left, right) if pair not in path] if _alike(left, right) else []
     if not pairs:
-      return linen, nnx
-    linen, nnx = pairs[0]
-  return linen, nnx
+      return path
+    path.append(pairs[0])
 
 
 def _alike(left: Node, right: Node) -> bool:
@@ -46,7 +47,7 @@ def described(table: Table, linen: int, nnx: int) -> str:
   """Returns both sides of a difference in words."""
   left, right = table.scalar_of(linen), table.scalar_of(nnx)
   if left is not None and right is not None:
-    return f'{left} in Linen, {right} in NNX'
+    return f'{left[()]} in Linen, {right[()]} in NNX'
   return f'{show(table, linen)} in Linen, {show(table, nnx)} in NNX'
 
 
@@ -60,7 +61,7 @@ def _text(table: Table, number: int, depth: int) -> str:
   node = table.nodes[number]
   value = table.scalar_of(number)
   if value is not None:
-    return str(value)
+    return str(value[()])
   if node.op == 'input':
     return str(node.params)
   if not node.args or depth == 0:

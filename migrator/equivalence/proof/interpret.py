@@ -14,12 +14,14 @@ Marks = Callable[[str, int, tuple[int, ...]], int]
 class Interpreter:
   """Reads one program.
 
-  marks: what becomes of marked values; None leaves them as they are.
+  marks: what becomes of marked values; None leaves them as they are.  lines: the source line that
+  first made an expression, where the program knows.
   """
 
   def __init__(self, program: Program, table: Table, marks: Marks | None = None):
     self.program, self.table, self._marks = program, table, marks
     self.steps: tuple[int, ...] = ()
+    self.lines: dict[int, str] = {}
     self._constants: dict[int, int] = {}
 
   def run(self, inputs: Mapping[str, int] | None = None) -> dict[str, int]:
@@ -41,6 +43,9 @@ class Interpreter:
 
     for item in block.equations:
       results = self.equation(item, [operand(k) for k in item.inputs])
+      if item.line and item.op != 'call':
+        for result in results:
+          self.lines.setdefault(result, item.line)
       values.update(zip(item.outputs, results))
     return [operand(k) for k in block.outputs]
 

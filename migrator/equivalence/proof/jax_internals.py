@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend import core
 from jax.interpreters import partial_eval
 
@@ -70,3 +71,10 @@ def frames(equation: Any) -> Iterator[tuple[str, int]]:
 @functools.cache
 def literal_type() -> type:
   return core.Literal
+
+
+def literal_value(item: Any) -> Any:
+  """Returns a literal in its own dtype; jax keeps Python's numbers wider than the program does."""
+  if jax.dtypes.issubdtype(item.aval.dtype, jax.dtypes.prng_key):
+    return item.val
+  return np.asarray(item.val).astype(item.aval.dtype)

@@ -1,6 +1,7 @@
 """The Linen side as traced programs: forward, gradient."""
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from migrator.equivalence.models import nested, words_of
+from migrator.equivalence.proof.boundaries import marked_linen_calls
 from migrator.equivalence.proof.marks import marked_linen_draws, marked_linen_initial_draws
 from migrator.equivalence.proof.shapes import Specs
 from migrator.equivalence.proof.tracing import Traced, Tree, trace, weighted_sum, weights_for
@@ -31,12 +33,13 @@ class LinenPrograms:
     self._outputs: dict[tuple[str, str], Any] = {}
     self._specs, self.inputs = Specs(inputs.arrays), inputs
 
-  def traced(self, kind: str, mode: str, plan: str, constant_keys: bool) -> Traced:
+  def traced(self, kind: str, mode: str, plan: str, constant_keys: bool, calls: bool = False) -> Traced:
     """Returns the program of a kind in a mode, for the shapes of a plan.
 
     kind: 'forward', 'gradient', 'step' (the optimizer's, of given gradients) or 'init'.
+    calls: mark what goes into modules and out of them.
     """
-    with marked_linen_draws(constant_keys):
+    with marked_linen_draws(constant_keys), marked_linen_calls() if calls else contextlib.nullcontext():
       return getattr(self, f'_{kind}')(mode, plan)
 
   def _forward(self, mode: str, plan: str) -> Traced:

@@ -85,8 +85,7 @@ class _Reader:
 
   def _operand(self, item: Any, numbers: dict[Any, int]) -> int:
     if isinstance(item, internals.literal_type()):
-      value = item.val
-      return self.constant(value if hasattr(value, 'dtype') else np.asarray(value, item.aval.dtype))
+      return self.constant(internals.literal_value(item))
     return numbers[item]
 
   def _equation(self, item: Any, numbers: dict[Any, int]) -> Equation:

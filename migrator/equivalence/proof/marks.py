@@ -29,15 +29,38 @@ class Counter:
 
   def __init__(self) -> None:
     self._seen: collections.Counter[tuple[str, ...]] = collections.Counter()
+    self._open: list[str] = []
+
+  def numbered(self, *words: str) -> str:
+    """Returns the mark 'words|number'."""
+    number = self._seen[words]
+    self._seen[words] += 1
+    return '|'.join((*words, str(number)))
 
   def mark(self, value: Any, *words: str) -> Any:
     """Returns the value with the mark 'words|number'."""
-    number = self._seen[words]
-    self._seen[words] += 1
-    return checkpoint_name(value, '|'.join((*words, str(number))))
+    return checkpoint_name(value, self.numbered(*words))
+
+  def is_inside(self, path: str) -> bool:
+    """Whether the innermost call that is open is one of this module."""
+    return bool(self._open) and self._open[-1] == path
+
+  @contextlib.contextmanager
+  def inside(self, path: str) -> Iterator[None]:
+    """The call of a module is open inside the context."""
+    self._open.append(path)
+    try:
+      yield
+    finally:
+      self._open.pop()
 
 
 _counter = Counter()
+
+
+def counter() -> Counter:
+  """Returns the counter of the trace that is running."""
+  return _counter
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """The NNX side as traced programs: the same functions of Linen's variables, with the leaf map inside."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, cast
 
 import jax
@@ -9,10 +10,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 from migrator.equivalence.models import nested
+from migrator.equivalence.proof.boundaries import marked_nnx_calls
 from migrator.equivalence.proof.linen_programs import flat, floats_of, plain_gradients, with_floats
-from migrator.equivalence.proof.marks import audited_nnx_draws, mark_nnx_streams, marked_nnx_initial_draws
+from migrator.equivalence.proof.marks import audited_nnx_draws, mark_nnx_streams, marked_linen_initial_draws, marked_nnx_initial_draws
 from migrator.equivalence.proof.shapes import Specs
 from migrator.equivalence.proof.tracing import Traced, Tree, trace, weighted_sum, weights_for
+from migrator.equivalence.sown import watched_sow
 from migrator.equivalence.weight_map import NNX_ONLY
 from migrator.weights import nnx_leaves, transform
 from migrator.weights.leaf_map import LeafMap, NnxPath
@@ -84,10 +87,15 @@ class AbstractModel:
         found[(*map(str, prefix), *linen[1:])] = value
     return found
 
-  def to_linen(self, state: Any) -> dict[tuple[str, ...], Any]:
-    """Returns the arrays of a State (all variables or a part, or gradients) by Linen path."""
+  def to_linen(self, state: Any, sown: Collection[tuple[Any, str]] = ()) -> dict[tuple[str, ...], Any]:
+    """Returns the arrays of a State (all variables or a part, or gradients) by Linen path.
+
+    sown: (variable type, name) of what the call sowed; it is no part of the weights.
+    """
+    known = self._map.nnx_paths()
     values = {cast(NnxPath, path): _value(leaf) for path, leaf in nnx.to_flat_state(state)
-              if not isinstance(leaf, nnx_leaves.RANDOM)}
+              if not isinstance(leaf, nnx_leaves.RANDOM)
+              and (path in known or not any((type(leaf), part) in sown for part in path))}
     rules = LeafMap(tuple(rule for rule in self._map if rule.nnx in values))
     extra = {(NNX_ONLY, *map(str, path)): value for path, value in values.items()
              if path not in rules.nnx_paths()}
@@ -109,24 +117,27 @@ class NnxPrograms:
   def __init__(self, model: AbstractModel, make: Callable[[], nnx.Module], call_of: CallOf, variables: Tree,
                inputs: Any, optimizer: Any = None):
     self._model, self._make, self._call_of, self._variables = model, make, call_of, variables
-    self._optimizer = optimizer
+    self._optimizer, self._calls = optimizer, False
     self._outputs: dict[tuple[str, str], Any] = {}
     self._specs, self.inputs = Specs(inputs.arrays), inputs
 
-  def traced(self, kind: str, mode: str, plan: str, constant_keys: bool) -> Traced:
+  def traced(self, kind: str, mode: str, plan: str, constant_keys: bool, calls: bool = False) -> Traced:
     """Returns the program of a kind in a mode, for the shapes of a plan.
 
     kind: 'forward', 'gradient', 'step' (the optimizer's, of given gradients), 'init', or 'audit' (a
     forward whose streams are those the constructor made).
+    calls: mark what goes into modules and out of them.
     """
+    self._calls = calls
     return getattr(self, f'_{kind}')(mode, plan, constant_keys)
 
   def _forward(self, mode: str, plan: str, constant: bool) -> Traced:
     def forward(given: Tree) -> Tree:
       model = self._model.filled(given['variables'], given['keys'], constant)
       before = {path: variable.get_value() for path, variable in nnx_leaves.weights(model).items()}
-      output = self._call_of(model, mode)(model, given['inputs'])
-      state = self._model.to_linen(_changed(nnx.state(model), before))
+      with self._marking(model), watched_sow(nnx.Module) as sown:
+        output = self._call_of(model, mode)(model, given['inputs'])
+      state = self._model.to_linen(_changed(nnx.state(model), before), sown)
       return {'output': output, 'state': nested(state)}
 
     traced = trace(forward, self._given(plan))
@@ -145,7 +156,8 @@ class NnxPrograms:
         return weighted_sum(call(model, with_floats(given['inputs'], floats)), given['weights'])
 
       take = nnx.grad(loss, argnums=(nnx.DiffState(0, nnx.Param), 1), allow_int=True)
-      by_params, by_inputs = take(model, floats_of(given['inputs']))
+      with self._marking(model):
+        by_params, by_inputs = take(model, floats_of(given['inputs']))
       found = nested(dict(self._model.to_linen(by_params).items()))
       params = {**found.pop('params', {}), **found}
       return {'gradient': {'params': plain_gradients(params), 'inputs': by_inputs}}
@@ -166,7 +178,8 @@ class NnxPrograms:
     def initial(given: Tree) -> Tree:
       return {'initial': nested(self._model.to_linen(nnx.state(self._make())))}
 
-    with marked_nnx_initial_draws():
+    # Linen modules behind a face draw by themselves.
+    with marked_nnx_initial_draws(), marked_linen_initial_draws():
       return trace(initial, {'inputs': self._specs.of(plan)})
 
   def _audit(self, mode: str, plan: str, constant: bool) -> Traced:
@@ -178,6 +191,9 @@ class NnxPrograms:
       return {'output': output}
 
     return trace(audited, {'variables': self._variables, 'inputs': self._specs.of(plan)})
+
+  def _marking(self, model: nnx.Module) -> contextlib.AbstractContextManager[None]:
+    return marked_nnx_calls(model) if self._calls else contextlib.nullcontext()
 
   def _zeros(self) -> Tree:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),

@@ -58,6 +58,8 @@ class Table:
     self.nodes: list[Node] = []
     self.fired: collections.Counter[str] = collections.Counter()
     self._numbers: dict[Any, int] = {}
+    # Every term once: expressions share parts, and rules that go down would go there again and again.
+    self._made: dict[Term, int] = {}
     self._skeletons: dict[Any, int] = {}
 
   def skeleton(self, key: Any) -> int:
@@ -67,12 +69,18 @@ class Table:
   def make(self, op: str, params: Any, args: Iterable[int], shape: Shape, dtype: str) -> int:
     """Returns the number of a term after the rules have been applied."""
     term = Term(op, params, tuple(args), shape, dtype)
-    for rule in self.rules.get(op, ()):
+    known = self._made.get(term)
+    if known is None:
+      known = self._made[term] = self._applied(term)
+    return known
+
+  def _applied(self, term: Term) -> int:
+    for rule in self.rules.get(term.op, ()):
       found = rule(self, term)
       if found is not None:
         self.fired[rule.__name__] += 1
         return found
-    return self.intern(op, params, term.args, shape, dtype)
+    return self.intern(term.op, term.params, term.args, term.shape, term.dtype)
 
   def intern(self, op: str, params: Any, args: tuple[int, ...], shape: Any, dtype: Any,
              value: np.ndarray | None = None, bound: int | None = None, opened: int | None = None) -> int:

@@ -57,6 +57,11 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
   return max(verdicts, key=_RANK.__getitem__, default=Verdict.SAME_PROGRAM)
 
 
+def rank(verdict: Verdict) -> int:
+  """Returns the place in the order of `worst`, the best first."""
+  return _RANK[verdict]
+
+
 _RANK = {verdict: rank for rank, verdict in enumerate((
   Verdict.SAME_PROGRAM, Verdict.SAME_UNROLLED, Verdict.SAME_UP_TO_ORDER, Verdict.SAME_FUNCTION,
   Verdict.OTHER_PRECISION, Verdict.NOT_PROVED, Verdict.DIFFERS))}

@@ -38,7 +38,7 @@ class Evaluator:
     values: dict[Any, Any] = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*constants, *args)))
 
     def read(item: Any) -> Any:
-      return _literal(item) if isinstance(item, internals.literal_type()) else values[item]
+      return internals.literal_value(item) if isinstance(item, internals.literal_type()) else values[item]
 
     for equation in jaxpr.eqns:
       results = self._equation(equation, [read(item) for item in equation.invars])
@@ -158,10 +158,6 @@ def key_for(name: str, place: int) -> jax.Array:
 def _plain(value: Any) -> np.ndarray:
   is_key = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
   return np.asarray(jax.random.key_data(value) if is_key else value)
-
-
-def _literal(item: Any) -> Any:
-  return item.val if hasattr(item.val, 'dtype') else np.asarray(item.val, item.aval.dtype)
 
 
 def _computed(equation: Any, args: list[Any]) -> list[Any]:

@@ -1,6 +1,7 @@
 """One side's answer to the second part of the ladder: a hash of every output at a random point."""
 from __future__ import annotations
 
+import collections
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,8 +12,8 @@ import numpy as np
 
 from migrator.equivalence.errors import RequestError
 from migrator.equivalence.proof import jax_internals as internals
-from migrator.equivalence.proof.field.evaluate import Evaluator, fingerprint, key_for
-from migrator.equivalence.proof.field.values import random_value
+from migrator.equivalence.proof.field.evaluate import Evaluator, Marked, fingerprint, key_for
+from migrator.equivalence.proof.field.values import Field, random_value
 from migrator.equivalence.proof.lower import CALLS
 from migrator.equivalence.proof.tracing import Traced
 
@@ -43,13 +44,40 @@ class Keys:
     return jnp.stack(keys).reshape(value.shape)
 
 
+class Borders:
+  """Values at the borders of modules: what is there is noted, both sides go on with the same random values."""
+
+  def __init__(self, names: Mapping[str, str], seed: int, otherwise: Marked):
+    self._names, self._seed, self._otherwise = names, seed, otherwise
+    self._passed: collections.Counter[str] = collections.Counter()
+    self._same: dict[tuple[str, int, str], Any] = {}
+    self.found: dict[str, list[str]] = {}
+
+  def __call__(self, mark: str, value: Any) -> Any:
+    name = self._names.get(mark)
+    if name is None:
+      return self._otherwise(mark, value)
+    step = self._passed[mark]
+    self._passed[mark] += 1
+    hashed = fingerprint(value)
+    self.found.setdefault(name, []).append(hashed)
+    if not isinstance(value, Field):
+      return value
+    # One array passed in twice is one value.  Words: path, kind, method, way, leaf, rank.
+    words = name.split('|')
+    call = '|'.join(words[:4] + words[5:])
+    kind = jax.ShapeDtypeStruct(value.shape, value.dtype)
+    return self._same.setdefault((call, step, hashed), random_value(f'{name} {step}', self._seed, kind))
+
+
 def fingerprints(traced: Traced, draws: Mapping[str, str], seed: int, rounds: bool,
-                 whole: Mapping[str, np.ndarray]) -> dict[str, str]:
-  """Returns the hash of every output at the random point of a seed.
+                 whole: Mapping[str, np.ndarray], borders: Mapping[str, str] | None = None) -> dict[str, str]:
+  """Returns the hash of every output at the random point of a seed, and of what is at the borders.
 
   Args:
     draws: the common name of every mark of a draw.
     rounds: conversions to a narrower format are opaque.
+    borders: names of marks where the program is cut.
     whole: the values of inputs of whole numbers, by name, such as tokens of a vocabulary.
 
   Raises:
@@ -63,10 +91,12 @@ def fingerprints(traced: Traced, draws: Mapping[str, str], seed: int, rounds: bo
   try:
     args = [whole[name] if name in whole else random_value(name, seed, kind)
             for name, kind in zip(traced.inputs, kinds)]
-    outputs = Evaluator(rounds, Keys(draws)).run(jaxpr, constants, args)
+    cuts = Borders(borders or {}, seed, Keys(draws))
+    outputs = Evaluator(rounds, cuts).run(jaxpr, constants, args)
   except NotImplementedError as error:
     raise RequestError(f'no evaluation: {error}') from error
-  return dict(zip(traced.outputs, map(fingerprint, outputs)))
+  at_borders = {name: ' '.join(found) for name, found in cuts.found.items()}
+  return {**dict(zip(traced.outputs, map(fingerprint, outputs))), **at_borders}
 
 
 def _cost(jaxpr: Any) -> float:

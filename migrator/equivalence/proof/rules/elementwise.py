@@ -20,7 +20,8 @@ def scalar_operand(table: Table, term: Term) -> int | None:
   return table.make(term.op, term.params, args, shape, term.dtype or '')
 
 
-@rule(ELEMENTWISE)
+# A conversion is moved before every reshape instead, see `converts`.
+@rule(ELEMENTWISE - {'convert_element_type'})
 def without_unit_axes(table: Table, term: Term) -> int | None:
   """Axes of size one do not change which elements meet."""
   shape = term.shape or ()
