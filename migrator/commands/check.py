@@ -47,9 +47,11 @@ Exit codes: 0 all equal, 1 differences, 2 failure or nothing could be compared.
 @click.option('--base', metavar='REV', help='Git revision with the Linen source, instead of --linen-root.')
 @click.option('--cases', type=PATH, metavar='FILE', help='Python or TOML file with the cases; default: '
               '[[tool.linen2nnx.cases]] in pyproject.toml.')
+@click.option('--shapes-only', is_flag=True, help='Prove by shapes alone, without weights and numbers: for '
+              'models of any size.')
 @click.option('--json', 'json_file', type=PATH, metavar='FILE', help='Also write the report as JSON.')
 def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | None, nnx_root: Path | None,
-            base: str | None, cases: Path | None, json_file: Path | None) -> int:
+            base: str | None, cases: Path | None, shapes_only: bool, json_file: Path | None) -> int:
   """Prove that the NNX code computes what the Linen code computed.
 
   Runs the chosen cases (default: all) with the same weights and inputs on both sides: weights, outputs,
@@ -63,7 +65,7 @@ def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | No
   settings = read_settings(project)
   found = load_manifest(manifest_at(project, manifest, settings))
   report = _checked(_chosen(cases or project / 'pyproject.toml', names), found, linen_root,
-                    nnx_root or source_root(project, found), base)
+                    nnx_root or source_root(project, found), base, not shapes_only)
   if json_file is not None:
     from migrator.codemod.write import write_files
 
@@ -76,10 +78,10 @@ def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | No
 
 
 def _checked(cases: list[Case], manifest: Manifest, linen_root: Path | None, nnx_root: Path,
-             base: str | None) -> CheckReport:
+             base: str | None, numbers: bool) -> CheckReport:
   from migrator.equivalence import run_checks
 
-  return run_checks(cases, manifest, linen_root, nnx_root, base=base)
+  return run_checks(cases, manifest, linen_root, nnx_root, base=base, numbers=numbers)
 
 
 def _chosen(file: Path, names: tuple[str, ...]) -> list[Case]:

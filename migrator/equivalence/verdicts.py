@@ -92,7 +92,10 @@ class CaseResult:
     compared = any(part.passed for part in self.parts if part.name != VARIABLES)
     differs = DIFFERS in verdicts or any(proof.verdict is Verdict.DIFFERS for proof in self.proofs)
     compared = compared or any(proof.verdict.is_equal for proof in self.proofs if proof.mode != 'weights')
-    if self.failure or ERROR in verdicts or not (compared or differs):
+    # Without numbers the proofs of what is computed are all there is.
+    unproved = not self.parts and any(not proof.verdict.is_equal and proof.mode not in ('init', 'keys')
+                                      for proof in self.proofs)
+    if self.failure or ERROR in verdicts or not differs and (unproved or not compared):
       return FAILURE
     return DIFFERENCES if differs else EQUAL
 

@@ -35,7 +35,7 @@ def compare_initial(linen: Program, nnx: Program) -> list[OutputVerdict]:
   for name in sorted({*of_linen, *of_nnx}):
     if name not in of_linen or name not in of_nnx:
       found.append(OutputVerdict(name, Verdict.DIFFERS, f'only {"NNX" if name in of_nnx else "Linen"} has it'))
-    elif name in shared and table.nodes[of_nnx[name]].op != 'slice':
+    elif name in shared and not _is_part(reach, of_linen[name], of_nnx[name]):
       found.append(OutputVerdict(name, Verdict.DIFFERS, SHARED))
     else:
       found.append(_judged(reach, name, of_linen[name], of_nnx[name]))
@@ -48,10 +48,15 @@ def _judged(reach: _Reach, name: str, linen: int, nnx: int) -> OutputVerdict:
   words = difference(reach.table, linen, nnx)
   draws = [sorted(str(reach.table.nodes[k].shape) for k in reach.of(number, 'random_bits')) for number in (linen, nnx)]
   # Parts of one array that is drawn at once, and arrays drawn in a loop.
-  hidden = reach.table.nodes[nnx].op == 'slice' or reach.of(linen, 'stack') or reach.of(nnx, 'stack')
+  hidden = _is_part(reach, linen, nnx) or reach.of(linen, 'stack') or reach.of(nnx, 'stack')
   if draws[0] and draws[1] and (hidden or draws[0] != draws[1]) or hidden:
     return OutputVerdict(name, Verdict.NOT_PROVED, f'{OTHER_DRAW}: {words}')
   return OutputVerdict(name, Verdict.DIFFERS, words)
+
+
+def _is_part(reach: _Reach, linen: int, nnx: int) -> bool:
+  """Whether NNX draws an array of which this variable is a part."""
+  return bool(reach.of(nnx, 'slice')) and not reach.of(linen, 'slice')
 
 
 def _symbols(table: Table, side: str, renamed: Mapping[int, int]) -> Marks:

@@ -104,7 +104,8 @@ class _Reader:
       inner = self._inner(params[key])
       if inner is not None:
         blocks.append((key, inner))
-      elif key not in SILENT and (key != 'name' or name == 'name'):
+      elif params[key] is not None and key not in SILENT and (key != 'name' or name == 'name'):
+        # None is a default: versions of jax add such parameters.
         plain.append((key, self._frozen(params[key])))
     if name == 'scan':
       plain += zip(('constants', 'carried'), internals.scan_counts(params))

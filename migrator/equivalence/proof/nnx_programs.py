@@ -12,7 +12,12 @@ from flax import nnx
 from migrator.equivalence.models import nested
 from migrator.equivalence.proof.boundaries import marked_nnx_calls
 from migrator.equivalence.proof.linen_programs import flat, floats_of, plain_gradients, with_floats
-from migrator.equivalence.proof.marks import audited_nnx_draws, mark_nnx_streams, marked_linen_initial_draws, marked_nnx_initial_draws
+from migrator.equivalence.proof.marks import (
+  audited_nnx_draws,
+  mark_nnx_streams,
+  marked_linen_initial_draws,
+  marked_nnx_initial_draws,
+)
 from migrator.equivalence.proof.shapes import Specs
 from migrator.equivalence.proof.tracing import Traced, Tree, trace, weighted_sum, weights_for
 from migrator.equivalence.sown import watched_sow

@@ -28,7 +28,7 @@ def _transpose(table: Table, params: Mapping[str, Any], args: Numbers, kind: Kin
 
 def _slice(table: Table, params: Mapping[str, Any], args: Numbers, kind: Kind) -> int:
   starts, limits = params['start_indices'], params['limit_indices']
-  steps = params['strides'] or (1,) * len(starts)
+  steps = params.get('strides') or (1,) * len(starts)
   return table.make('slice', (starts, limits, steps), args, kind.shape, kind.dtype)
 
 

@@ -1,0 +1,1 @@
+"""How strong the check is: false proofs, injected changes, sizes and times."""
