@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def _evaluate(value: Expression, region: Region, decoded: Decoded) -> np.ndarray
   return _reshaped(value, region, decoded)
 
 
-def _joined(value: Stack | Concatenate, region: Region, pieces: Sequence[tuple[Expression, Region]], new_axis: bool):
+def _joined(value: Stack | Concatenate, region: Region, pieces: Sequence[tuple[Expression, Region]],
+            new_axis: bool) -> Callable[[Decoded], np.ndarray]:
   """Returns a function that fills the result piece by piece, so that one part at a time is in memory."""
   def fill(decoded: Decoded) -> np.ndarray:
     made = np.empty([stop - start for start, stop in region], value.dtype)
@@ -86,10 +87,7 @@ def _joined(value: Stack | Concatenate, region: Region, pieces: Sequence[tuple[E
       values = _evaluate(part, below, decoded)
       size = 1 if new_axis else values.shape[value.axis]
       place = (slice(None),) * value.axis
-      if new_axis:
-        made[(*place, offset)] = values
-      else:
-        made[(*place, slice(offset, offset + size))] = values
+      made[(*place, slice(offset, offset + size))] = np.expand_dims(values, value.axis) if new_axis else values
       offset += size
     return made
   return fill
