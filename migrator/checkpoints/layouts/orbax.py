@@ -51,12 +51,12 @@ def read(path: Path) -> Checkpoint:
   """
   item = item_of(path)
   tree = orbax_tree.read(item)
-  arrays = _arrays(item, tree)
-  made: Any = tree.build(lambda leaf: source(leaf.path, arrays[leaf.path]))
+  found = arrays(item, tree)
+  made: Any = tree.build(lambda leaf: source(leaf.path, found[leaf.path]))
   return Checkpoint(item, NAME, made)
 
 
-def _arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
+def arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
   """Returns every array of the tree with its chunks; what the tree does not list is ignored, as Orbax does."""
   version = 3 if tree.zarr3 else 2
   wanted = {'.'.join(leaf.path): leaf for leaf in tree.leaves if leaf.is_array}

@@ -123,6 +123,8 @@ def _read(value: Source, region: Region, decoded: Decoded) -> np.ndarray:
   array = value.stored
   name = '/'.join(value.path)
   chunk = array.chunk_shape
+  if 0 in array.shape:
+    return np.empty([stop - start for start, stop in region], value.dtype)
   if all(start % size == 0 and stop - start <= size for (start, stop), size in zip(region, chunk)):
     grid = tuple(start // size for (start, _), size in zip(region, chunk))
     return decoded.chunk(array, grid, name)[tuple(slice(0, stop - start) for start, stop in region)]
