@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Any
 
 from migrator.shapes.values import Late, Partial, VariableRef, contains
 
-from . import initializing, module_api
+from . import given_weights, initializing, module_api
 from .init_writer import InitWriter, _in_order
 from .layer_call import Refused, call_arguments
 from .linen_names import LinenNames
@@ -20,8 +21,11 @@ from .text import Edits, wrapped_call
 class CallWriter:
   """Edits the text of one class's methods in place of the originals."""
 
-  def __init__(self, plan: ClassPlan, edits: Edits, names: LinenNames) -> None:
+  def __init__(
+    self, plan: ClassPlan, edits: Edits, names: LinenNames, plans: Mapping[str, ClassPlan] | None = None
+  ) -> None:
     self.plan = plan
+    self.plans = plans or {}
     self.edits = edits
     self.source = edits.source
     self.names = names
@@ -46,6 +50,8 @@ class CallWriter:
     self._variables(method)
     self._module_interface(method)
     settled = module_api.rewrite_variables(self.plan, method, self.edits)
+    settled |= given_weights.rewrite_trees(self.plan, self.plans, method, self.edits)
+    settled |= given_weights.rewrite_applies(self.plan, method, self.edits, self.names)
     module_api.refuse_linen_only(self.plan, method, self.values, settled)
     self._flags(method)
     if init is not None:

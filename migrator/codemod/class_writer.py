@@ -39,12 +39,12 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.names = names
     self.exact = exact
     self.edits = Edits(source)
-    self.call = CallWriter(plan, self.edits, names)
+    self.call = CallWriter(plan, self.edits, names, plans)
     self.unit = _unit(plan.source.node, source)
     self.base_indent = source.indent(plan.source.node)
     self.fields = {name for name in plan.source.fields if name not in plan.call_fields}
     self.needs_rngs = False
-    self.properties: dict[str, tuple[list[str], list[str]]] = {}
+    self.properties: dict[str, list[str]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
     self.asked_sizes = AskedSizes(plan)
@@ -380,13 +380,13 @@ class ClassWriter(SignatureWriter, MemberWriter):
     signature = self._signature(indent)
     lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
     properties = ''.join(
-      self._property_text(name, lines, comments, indent) for name, (lines, comments) in self.properties.items()
+      self._property_text(name, lines, indent) for name, lines in self.properties.items()
     )
     return signature + '\n' + '\n'.join(lines) + properties
 
-  def _property_text(self, name: str, lines: list[str], comments: list[str], indent: str) -> str:
+  def _property_text(self, name: str, lines: list[str], indent: str) -> str:
     inner = indent + self.unit
-    rows = [f'{inner}{line}' if line else line for line in (*comments, *lines)]
+    rows = [f'{inner}{line}' if line else line for line in lines]
     return f'\n\n{indent}@property\n{indent}def {name}(self):\n' + '\n'.join(rows)
 
 

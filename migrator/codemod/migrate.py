@@ -16,6 +16,7 @@ from rewrites.bridge import AS_LINEN
 from .bridge.call_sites import problems
 from .bridge.references import read_references
 from .class_writer import ClassWriter
+from .given_weights import plan_guards
 from .helper_file import helper_text
 from .import_jobs import ImportJob, run_all
 from .layer_call import Refused
@@ -167,6 +168,7 @@ def plan_one(plan: ClassPlan, plans: dict[str, ClassPlan], project: Any, options
   eligible(plan, plans)
   plan_flags(plan)
   plan_members(plan, plans, options.names == 'linen')
+  plan_guards(plan)
   names = LinenNames(project, plan.source.module)
   ClassWriter(plan, plans, text_of(plan.source.module), names, options.numerics == 'exact').write()
   ast.parse(_dedent(plan.text))

@@ -9,6 +9,7 @@ from . import oracle
 from .expressions import any_of, as_size, evaluate, expression_symbol, handles, variable_value
 from .joins import elements, join
 from .symbols import SymbolInfo
+from .trees import of_tree, tree_of
 from .values import (
   Alternatives,
   Array,
@@ -20,6 +21,7 @@ from .values import (
   Structure,
   Unknown,
   Value,
+  VariableTree,
   first_unknown,
 )
 
@@ -136,7 +138,12 @@ def subscript(it: Any, owner: Value, index: Value, node: ast.Subscript) -> Value
     return Late(owner.names, ast.unparse(node))
   if isinstance(owner, Structure):
     return _structure_item(owner, index, node)
+  if isinstance(owner, VariableTree):
+    return of_tree(it, owner, index, node)
   if isinstance(owner, Bound) and owner.name == 'variables':
+    tree = tree_of(it, owner.owner, index)
+    if tree is not None:
+      return tree
     return Unknown(f'{ast.unparse(node)} may not be there', node.lineno, soft=True)
   if isinstance(owner, External):
     return Opaque(ast.unparse(node), 'any')

@@ -140,6 +140,8 @@ def call_instance(
     if inputs:
       results = [call_instance(it, owner, (item, *args[1:]), kwargs, node, frame, method) for item in inputs]
       return functools.reduce(lambda left, right: join(left, right, None, it.table, 'either'), results)
+  if method == 'apply' and owner.source is None and len(args) == 2 and isinstance(args[0], dict):
+    return _applied(it, owner, args, kwargs, node, frame)
   use = None
   if owner.creation is not None and it.recording:
     use = Use(node, args, kwargs, method, frame.node, names=_snapshot(frame))
@@ -149,6 +151,15 @@ def call_instance(
   if use is not None:
     use.output = result
   return result
+
+
+def _applied(
+  it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
+) -> Value:
+  """`layer.apply({'params': weights}, x)`: the layer with weights that are not its own."""
+  if owner.creation is not None and it.recording:
+    owner.creation.uses.append(Use(node, args, kwargs, 'apply', frame.node, names=_snapshot(frame)))
+  return _layer_call(it, owner, args[1:], {}, node, frame, '__call__')
 
 
 def _layer_call(

@@ -181,6 +181,13 @@ class VariableRef:
   value: Value
 
 
+@dataclasses.dataclass(eq=False)
+class VariableTree:
+  """`module.variables['params']` of another module, followed down to one of its modules."""
+
+  owner: Instance
+
+
 class Mutation(Exception):
   """Raised inside the interpreter when a statement cannot be followed at all."""
 
