@@ -1,4 +1,5 @@
 """Built-in functions and the methods of lists, dicts and strings."""
+
 from __future__ import annotations
 
 import ast
@@ -239,6 +240,7 @@ def _type(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: 
 def _sum(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
   if args and isinstance(args[0], (tuple, list)) and args[0] and contains(args[0], Array):
     from .operators import binary
+
     total = args[0][0]
     for item in args[0][1:]:
       total = binary(it, ast.Add, total, item, node)

@@ -1,4 +1,5 @@
 """Tuples, lists, dicts, subscripts and unpacking."""
+
 from __future__ import annotations
 
 import ast
@@ -253,8 +254,8 @@ def unpack(it: Any, value: Value, target: Any, frame: Any) -> list[Value]:
   if isinstance(value, (tuple, list)):
     if star is not None and len(value) >= count - 1:
       after = count - star - 1
-      middle = list(value[star:len(value) - after])
-      return [*value[:star], middle, *value[len(value) - after:]]
+      middle = list(value[star : len(value) - after])
+      return [*value[:star], middle, *value[len(value) - after :]]
     if len(value) == count:
       return list(value)
     return [Unknown(f'{len(value)} values cannot be unpacked into {count} targets', target.lineno)] * count
@@ -263,7 +264,7 @@ def unpack(it: Any, value: Value, target: Any, frame: Any) -> list[Value]:
   if isinstance(value, Late):
     return [value] * count
   if isinstance(value, Repeated):
-    return (list(value.items) if len(value.items) == count else [value.element] * count)
+    return list(value.items) if len(value.items) == count else [value.element] * count
   if isinstance(value, Opaque):
     return [_opaque_part(it, value, item, position) for position, item in enumerate(target.elts)]
   if isinstance(value, Unknown):

@@ -1,4 +1,5 @@
 """What a method may be called with: flags, optional arguments, and arrays of a guessed rank."""
+
 from __future__ import annotations
 
 import ast
@@ -61,7 +62,7 @@ class Parameter:
 def parameters(node: ast.FunctionDef, skip_first: bool = True) -> list[Parameter]:
   """Returns the parameters of a method with their roles."""
   arguments = node.args
-  positional = [*arguments.posonlyargs, *arguments.args][1 if skip_first else 0:]
+  positional = [*arguments.posonlyargs, *arguments.args][1 if skip_first else 0 :]
   defaults = dict(zip([argument.arg for argument in reversed(positional)], reversed(arguments.defaults)))
   for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
     if default is not None:
@@ -188,9 +189,12 @@ def attempts(
              if parameter.role == 'optional' else _guess(it, method, parameter, rank, arrays, same)
              for parameter in listed}
     if any('mask' in parameter.name for parameter in arrays[1:]):
-      yield {parameter.name: Unknown(f'argument {parameter.name} may be None', 0, soft=True)
-             if parameter.role == 'array' and 'mask' in parameter.name and parameter is not arrays[0]
-             else _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
+      yield {
+        parameter.name: Unknown(f'argument {parameter.name} may be None', 0, soft=True)
+        if parameter.role == 'array' and 'mask' in parameter.name and parameter is not arrays[0]
+        else _guess(it, method, parameter, rank, arrays, same)
+        for parameter in listed
+      }
 
 
 def _guess(

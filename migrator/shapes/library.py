@@ -1,4 +1,5 @@
 """Calls of library functions and of methods of arrays: JAX itself gives the result."""
+
 from __future__ import annotations
 
 import ast
@@ -177,10 +178,7 @@ def _broadcast(it: Any, name: str, values: Any, line: int) -> Value | None:
       result = oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), changed, key=('function', name))
     except oracle.OracleFailure:
       continue
-    if it.recording:
-      it.record.notes.append(
-        (line, f'the operands of {name} are broadcast, so their sizes were taken as equal')
-      )
+    it.note(line, f'the operands of {name} are broadcast, so their sizes were taken as equal')
     return result
   return None
 
