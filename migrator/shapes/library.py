@@ -142,9 +142,8 @@ def library_call(
 
 
 def _unseen_mask(it: Any, args: tuple[Value, ...], node: ast.Call) -> tuple[Value, ...]:
-  if it.recording:
-    text = ast.unparse(node.args[0])[:60] if node.args else 'the mask'
-    it.record.notes.append((node.lineno, f'{text} was taken to fit the arrays it chooses from'))
+  text = ast.unparse(node.args[0])[:60] if node.args else 'the mask'
+  it.note(node.lineno, f'{text} was taken to fit the arrays it chooses from')
   return (Array((), 'bool'), *args[1:])
 
 
