@@ -23,6 +23,8 @@ Examples:
   linen2nnx convert ckpt model.safetensors --step latest --item params --manifest linen2nnx-manifest.json
   linen2nnx convert ckpt/1000 ckpt_nnx/1000 --manifest linen2nnx-manifest.json \\
       --model zoo.mlp:Mlp --arguments '{"features": 8, "in_features": 4}'
+  linen2nnx convert ckpt/1000 ckpt_nnx/1000 --manifest linen2nnx-manifest.json --dry-run \\
+      --rule 'concatenate gru/{ir,iz}/kernel gru/i/kernel -1'
   linen2nnx convert ckpt_nnx/2000 ckpt/2000 --to linen --template ckpt/1000 --manifest linen2nnx-manifest.json
 
 \b
@@ -46,6 +48,8 @@ Exit codes: 0 converted, 2 failure (nothing was written).
 @click.option('--template', type=PATH, metavar='CKPT', help='With --to linen: a Linen checkpoint of the same run.')
 @click.option('--stack', multiple=True, metavar='PATH[:AXIS]', help='Stack the numbered layers at this NNX path.')
 @click.option('--unstack', multiple=True, metavar='PATH[:AXIS]', help='Take the stacked layers at this path apart.')
+@click.option('--rule', 'rules', multiple=True, metavar='RULE', help='Join, split, transpose, reshape, stack or unstack '
+              "arrays of OUT, such as 'transpose mlp/*/kernel 1,0'; may be given again.")
 @click.option('--model', metavar='pkg.mod:Class', help='Also compare names, shapes and dtypes with this NNX '
               'model; this imports your code.')
 @click.option('--arguments', metavar='JSON', help='Constructor arguments of --model, as a JSON object.')

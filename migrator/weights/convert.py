@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from migrator.checkpoints import targets
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.encode import BUDGET
 from migrator.checkpoints.layouts import open_checkpoint
+from migrator.checkpoints.restructure import restructured
 from migrator.checkpoints.targets import Written
 from migrator.manifest import Manifest
 from migrator.weights import back
@@ -80,8 +81,8 @@ class Options:
   """How to read and write.
 
   layout, step, item: of the source, as `open_checkpoint` takes them.  form: of the target, one of
-  `targets.FORMS`; by its name when None.  copy: share no bytes with the source.  deep: read everything
-  back.  dry: plan only.  reencode: chunks as a fresh save has them.  budget: bytes of values in memory.
+  `targets.FORMS`; by its name when None.  rules: of `checkpoints.restructure`, applied last.  copy: share no bytes with
+  the source.  deep: read everything back.  dry: plan only.  reencode: chunks as a fresh save has them.  budget: bytes of values in memory.
   """
 
   layout: str = 'auto'
@@ -89,6 +90,7 @@ class Options:
   item: str | None = None
   form: str | None = None
   changes: tuple[Restructuring, ...] = ()
+  rules: tuple[str, ...] = ()
   copy: bool = False
   deep: bool = False
   dry: bool = False
@@ -123,9 +125,14 @@ def convert(source: Path, target: Path, manifest: Manifest, class_name: str | No
   opened = open_checkpoint(source, chosen.layout, chosen.step, chosen.item)
   sizes = _sizes(opened.tree, manifest, class_name, arguments)
   expected = abstract_model(model, arguments, sizes) if model else None
-  planned = plan(opened.tree, manifest, class_name, expected, chosen.changes)
+  # Rules make another tree than the manifest tells of: the model is compared with what they make.
+  planned = plan(opened.tree, manifest, class_name, None if chosen.rules else expected, chosen.changes)
   random = random_state(model, arguments, rngs, sizes) if model and rngs is not None else {}
-  content = _content(planned, form, random)
+  content = _ruled(_content(planned, form, random), chosen.rules)
+  if chosen.rules and expected is not None:
+    from migrator.weights import model_check
+    model_check.check(content, expected, ('model',) if planned.kind == 'train state' else (),
+                      VALUE if form == 'orbax' else ())
   written = _write(content, target, form, chosen)
   notes = planned.notes if model else (*planned.notes, UNCHECKED)
   return ConversionReport(source, target, opened.layout, planned.kind, planned.class_name, bool(model), notes,
@@ -163,10 +170,11 @@ def convert_back(source: Path, target: Path, manifest: Manifest, class_name: str
   targets.refuse_target(target)
   opened = open_checkpoint(source, chosen.layout, chosen.step, chosen.item)
   made = _back(opened, manifest, class_name, template, abstract_model(model, arguments) if model else None, chosen)
-  written = _write(made.content, target, form, chosen)
+  content = _ruled(made.content, chosen.rules)
+  written = _write(content, target, form, chosen)
   return ConversionReport(source, target, opened.layout, made.kind, made.class_name, bool(model or template), made.notes,
                           RESTORE_LINEN[form.partition('-')[0]], written,
-                          made.leaf_map, made.content)
+                          made.leaf_map, content)
 
 
 def _back(opened: Checkpoint, manifest: Manifest, class_name: str | None, template: Path | None, model: Any,
@@ -184,6 +192,13 @@ def _content(planned: Plan, form: str, random: Mapping[tuple[str, ...], Any]) ->
   below = VALUE if form == 'orbax' else ()
   content = planned.stored() if form == 'orbax' else planned.pure()
   return content | {(*above, *path, *below): value for path, value in random.items()}
+
+
+def _ruled(content: Mapping[tuple[Any, ...], Any], rules: Sequence[str]) -> dict[tuple[Any, ...], Any]:
+  """Applies rules to the arrays; texts and empty places stay."""
+  arrays = {tuple(map(str, path)): value for path, value in content.items() if hasattr(value, 'dtype')}
+  rest = {path: value for path, value in content.items() if not hasattr(value, 'dtype')}
+  return restructured(arrays, rules) | rest if rules else dict(content)
 
 
 def _restore(kind: str, form: str, with_random: bool) -> str:
