@@ -9,7 +9,7 @@ import numpy as np
 
 from migrator.checkpoints import expressions, storage
 from migrator.checkpoints.checkpoint import Checkpoint
-from migrator.checkpoints.expressions import Expression, Source
+from migrator.checkpoints.expressions import Expression, Literal, Source
 from migrator.checkpoints.inverse import inverse
 from migrator.manifest import Manifest
 from migrator.weights import nnx_stored, transform
@@ -101,7 +101,9 @@ def _named(node: Any, path: tuple[str, ...]) -> Any:
     return [_named(child, (*path, str(position))) for position, child in enumerate(node)]
   if isinstance(node, Source):
     return dataclasses.replace(node, path=path)
-  if isinstance(node, Expression):
+  if isinstance(node, Literal):
+    return expressions.source(path, storage.raw(node.shape, node.dtype, node.array.tobytes()))
+  if isinstance(node, Expression):  # an array in pieces: only its shape and type are used
     return Source(node.shape, node.dtype, path, storage.Stored(node.shape, node.dtype, 2, {}, {}))
   return node
 

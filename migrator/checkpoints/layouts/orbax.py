@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from migrator.checkpoints import folder, names, zarr
+from migrator.checkpoints import folder, names, whole, zarr
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
 from migrator.checkpoints.expressions import source
@@ -74,6 +74,8 @@ def arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
     checked = zarr.checked(version, metadata[name], name)
     made[leaf.path] = stored(version, checked, _grids(version, checked, chunks.get(name, {}), name, tree.all_stored),
                              kind=leaf.kind, extra=tree.extra.get(name), sharding=tree.sharding.get(name))
+    if not tree.ocdbt:  # nothing but the file itself says how long it should be
+      whole.check(made[leaf.path], name)
   return made
 
 
