@@ -12,6 +12,7 @@ from . import given_weights, initializing, module_api
 from .init_writer import InitWriter, _in_order
 from .layer_call import Refused, call_arguments
 from .linen_names import LinenNames
+from .liveness import dead
 from .loops import COMPREHENSIONS, counter, loops_of
 from .names_in import read, stored, targets
 from .plan import ClassPlan, Member, variable_class
@@ -178,7 +179,9 @@ class CallWriter:
       if node.func.attr == 'make_rng' and 'make_rng' not in self.plan.source.methods:
         self.edits.replace(node, self._stream(node))
       elif (
-        node.func.attr == 'is_mutable_collection' and 'is_mutable_collection' not in self.plan.source.methods
+        node.func.attr == 'is_mutable_collection'
+        and 'is_mutable_collection' not in self.plan.source.methods
+        and not initializing.asks_for_params(node)
       ):
         self.edits.replace(
           node,
@@ -300,17 +303,9 @@ class CallWriter:
     }
     hidden = {id(member.creation.node) for member in self.plan.members if member.creation.inside is method}
     hidden |= {id(member.container) for member in self.plan.members if member.container is not None}
-    kept_flags = [item for member in self.plan.members for item in member.on_call.values()]
-    removed = dict(candidates)
-    while True:
-      reads = _reads(method.body, removed, hidden)
-      for node in kept_flags:
-        reads |= read(node)
-      keep = {key for key, node in removed.items() if targets(node) & reads}
-      if not keep:
-        break
-      for key in keep:
-        del removed[key]
+    flags = {name for member in self.plan.members for item in member.on_call.values() for name in read(item)}
+    gone = dead(method.body, candidates.values(), hidden, flags)
+    removed = {key: node for key, node in candidates.items() if key in gone}
     while _keep_blocks(method.body, removed):
       pass
     for statement in _outermost(method.body, set(removed)):
@@ -322,6 +317,9 @@ class CallWriter:
     start = self.source.leading_comments(statement, 0)
     end = self.source.line_end(self.source.end(statement) - 1 if self.source.end(statement) else 0)
     end = max(end, self.source.line_end(self.source.end(statement)))
+    above = self.source.slice(self.source.line_start(start - 1) if start else 0, start)
+    if not above.strip() and not self.source.slice(end, self.source.line_end(end)).strip():
+      end = self.source.line_end(end)  # no two empty lines where the statement was
     self.edits.replace_range(start, end, '')
 
   def _iterate(

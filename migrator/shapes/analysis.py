@@ -349,7 +349,7 @@ def unsized(record: Recording) -> list[tuple[int, str]]:
   problems = []
   for creation in record.order:
     if creation.kind not in ('layer', 'class'):
-      if creation.kind in ('param', 'variable') and isinstance(creation.value, Unknown):
+      if creation.kind in ('param', 'variable') and isinstance(creation.value, Unknown) and not creation.value.soft:
         problems.append((creation.line, creation.value.reason))
       continue
     reason = _missing_input(creation) or _out_of_range(creation)

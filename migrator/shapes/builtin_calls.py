@@ -25,6 +25,9 @@ from .values import (
   first_unknown,
 )
 
+# Functions whose result is taken for a whole number, where the arguments are sizes.
+_WHOLE = ('int', 'round', 'max', 'min', 'prod', 'ceil', 'clip', 'minimum', 'maximum')
+
 
 def builtin(
   it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
@@ -50,7 +53,7 @@ def static_call(
     )
   short = name.rsplit('.', 1)[-1]
   if contains(everything, Opaque):
-    if short in ('int', 'round', 'max', 'min', 'ceil', 'floor', 'prod', 'sum', 'abs', 'len', 'log2'):
+    if short in (*_WHOLE, 'floor', 'sum', 'abs', 'len', 'log2'):
       sizes = tuple(as_size(it, value) for value in args)
       if short in ('max', 'min', 'abs') and all(oracle.is_dim(value) for value in sizes):
         args = sizes
@@ -68,7 +71,7 @@ def static_call(
     if any(oracle.is_symbolic(value) for value in _flat(args)):
       return (
         expression_symbol(it, node)
-        if short in ('int', 'round', 'max', 'min', 'prod', 'ceil')
+        if short in _WHOLE
         else Opaque(ast.unparse(node), 'float')
       )
     return Unknown(f'{ast.unparse(node)} is not followed', node.lineno)

@@ -14,6 +14,7 @@ from .joins import join
 from .library import array_method, library_call
 from .loops import makes_modules
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
+from .plain_functions import only_computes
 from .transforms import call_mapped, transformed
 from .values import (
   Alternatives,
@@ -137,7 +138,10 @@ def call_value(
   if isinstance(function, ClassRef):
     return _class(it, function, args, kwargs, node, frame, partials, factory)
   if isinstance(function, Closure):
-    return call_closure(it, function, args, kwargs, node, frame)
+    result = call_closure(it, function, args, kwargs, node, frame)
+    if isinstance(result, Unknown) and only_computes(it, function) and not _at_call((*args, *kwargs.values())):
+      return Opaque(ast.unparse(node))  # what it returns is known where the module is made
+    return result
   if isinstance(function, Instance):
     return call_instance(it, function, args, kwargs, node, frame)
   if isinstance(function, Mapped):
@@ -151,6 +155,10 @@ def call_value(
   if isinstance(function, Late):
     return Unknown(f'{ast.unparse(node.func)} is a function given at the call', node.lineno)
   return Unknown(f'{ast.unparse(node.func)} is not callable here', node.lineno)
+
+
+def _at_call(values: tuple[Value, ...]) -> bool:
+  return contains(values, (Array, Late, Unknown, Instance, VariableRef))
 
 
 def _caller(it: Any, node: ast.Call, frame: Any) -> Callable[[Value, tuple[Value, ...]], Value]:

@@ -144,6 +144,9 @@ def _rank(node: ast.FunctionDef, name: str, annotation: str) -> int | None:
   text = re.search(r"""Array, ['"]([^'"]*)['"]""", annotation)
   if text and '...' not in text.group(1) and '*' not in text.group(1):
     return len(text.group(1).split())
+  told = _told(node, name)
+  if told is not None:
+    return told
   for child in ast.walk(node):
     if (
       isinstance(child, ast.Assign)
@@ -159,6 +162,16 @@ def _rank(node: ast.FunctionDef, name: str, annotation: str) -> int | None:
         value = child.comparators[0].value
         return value if isinstance(value, int) else None
   return None
+
+
+def _told(node: ast.FunctionDef, name: str) -> int | None:
+  """Returns the rank that the docstring gives: `x (tensor): Image of shape [N, H, W, C].`"""
+  text = ast.get_docstring(node) or ''
+  line = re.search(rf'^\s*{name}\b[^\n]*:[^\n]*shape *[\[(]([^\])]*)[\])]', text, re.MULTILINE)
+  if line is None or not re.fullmatch(r"[\w' */+-]+(, *[\w' */+-]+)*,?", line.group(1)) or '**' in line.group(1):
+    return None
+  axes = [part for part in line.group(1).split(',') if part.strip()]
+  return None if any(part.strip().startswith('*') for part in axes) else len(axes)
 
 
 # -- bindings ------------------------------------------------------------------------------------
@@ -202,7 +215,7 @@ def _guess(
 ) -> Value:
   if parameter.role == 'flag':
     return Late(frozenset({parameter.name}), parameter.name, parameter.optional)
-  if parameter.role == 'optional':
+  if parameter.role == 'optional' and (parameter.rank is None or parameter.rank == 0):
     return Unknown(f'argument {parameter.name} may be absent', 0, soft=True)
   if parameter.dtype == 'key':
     return Array((), 'key')
@@ -216,7 +229,7 @@ def _guess(
     if axis == 0 and not last:
       owner = first
     dims.append(input_symbol(it, method, owner.name, axis, rank))
-  return Array(tuple(dims), parameter.dtype)
+  return Array(tuple(dims), parameter.dtype, optional=parameter.role == 'optional')
 
 
 def _present(it: Any, method: str, parameter: Parameter, rank: int, first: Parameter) -> Value:

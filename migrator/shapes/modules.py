@@ -401,6 +401,9 @@ def module_api(
     return Opaque(ast.unparse(node), 'bool')
   if name == 'is_initializing':
     return False
+  if name == 'is_mutable_collection' and args == ('params',):
+    # The weights may change while a model is initialised, and not in a call.
+    return False
   if name == 'is_mutable_collection' and args == ('batch_stats',):
     if frame.subject and it.recording:
       report(it, 'mutable', 'batch_stats', {}, node, frame)
