@@ -144,10 +144,6 @@ def library_call(
   except oracle.OracleFailure as error:
     if 'initializers' in name:
       return Opaque(ast.unparse(node), 'callable')
-    if 'contracting' in str(error) and name in ('jax.numpy.matmul', 'jax.numpy.dot'):
-      fitted = _contracted(it, name, values, node.lineno)
-      if fitted is not None:
-        return fitted
     if 'broadcast' in str(error):
       fitted = _broadcast(it, name, values, node.lineno)
       if fitted is not None:
@@ -170,24 +166,6 @@ def _each(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value],
   results = [library_call(it, name, (option, *args[1:]), kwargs, node) for option in options]
   followed = [result for result in results if not isinstance(result, Unknown)] or results
   return functools.reduce(lambda left, right: join(left, right, None, it.table, 'either'), followed)
-
-
-def _contracted(it: Any, name: str, values: Any, line: int) -> Value | None:
-  """Asks again with the size that the second operand of a product has; the program runs for equal ones only."""
-  args, kwargs = values
-  if len(args) < 2 or not all(isinstance(arg, Array) and arg.shape for arg in args[:2]):
-    return None
-  size = args[1].shape[-2 if len(args[1].shape) > 1 else -1]
-  first = Array((*args[0].shape[:-1], size), args[0].dtype)
-  try:
-    result = oracle.trace(
-      lambda v: oracle.find(name)(*v[0], **v[1]), ((first, *args[1:]), kwargs), key=('function', name)
-    )
-  except oracle.OracleFailure:
-    return None
-  if it.recording:
-    it.record.notes.append((line, f'the operands of {name} were taken to fit each other'))
-  return result
 
 
 def _broadcast(it: Any, name: str, values: Any, line: int) -> Value | None:

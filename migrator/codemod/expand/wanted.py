@@ -83,7 +83,7 @@ def twice(old: Any, new: Any, source: Any) -> bool:
     {
       name
       for name, method in source.methods.items()
-      if any(child is way.chain[0] for child in ast.walk(method.node))
+      if method.owner.module.nodes.inside(way.chain[0], method.node)
     }
     for way in (old, new)
   ]
@@ -92,6 +92,8 @@ def twice(old: Any, new: Any, source: Any) -> bool:
 
 def _in_loop(call: ast.Call, source: Any) -> bool:
   for method in source.methods.values():
+    if not method.owner.module.nodes.inside(call, method.node):
+      continue
     for loop in ast.walk(method.node):
       if isinstance(loop, _LOOPS) and any(child is call for child in _repeated(loop)):
         return True
@@ -131,6 +133,6 @@ def _methods_on(chain: tuple[ast.Call, ...], own: dict[int, str], source: Any) -
   found = set()
   for call in chain[1:]:
     for method in source.own_methods.values():
-      if any(child is call for child in ast.walk(method.node)):
+      if method.owner.module.nodes.inside(call, method.node):
         found.add(Key('method', method.name))
   return found
