@@ -142,9 +142,13 @@ def convert(source: Path, target: Path, manifest: Manifest, class_name: str | No
 
 def _sizes(tree: Any, manifest: Manifest, class_name: str | None, arguments: Mapping[str, Any] | None) -> Any:
   """Returns what reads the sizes off the weights that nothing else tells."""
-  from migrator.weights.asked_sizes import asked_sizes
   root = class_name or root_class(manifest)
-  return lambda build: asked_sizes(build, recognise(tree, manifest).variables, manifest, root, tuple(arguments or ()))
+
+  def sizes(build: Any) -> Any:
+    # Not before there is a model: this imports Flax.
+    from migrator.weights.asked_sizes import asked_sizes
+    return asked_sizes(build, recognise(tree, manifest).variables, manifest, root, tuple(arguments or ()))
+  return sizes
 
 
 def _write(content: Mapping[tuple[Any, ...], Any], target: Path, form: str, chosen: Options) -> Written:
