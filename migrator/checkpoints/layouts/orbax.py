@@ -70,8 +70,11 @@ def arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
   if missing:
     raise CheckpointError(f'{item}: arrays of its _METADATA are not there; {DAMAGED}', missing)
   made = {}
+  # Layers share their metadata, which is parsed and checked once.
+  sound: dict[int, dict[str, Any]] = {}
   for name, leaf in wanted.items():
-    checked = zarr.checked(version, metadata[name], name)
+    key = id(metadata[name])
+    checked = sound[key] = sound.get(key) or zarr.checked(version, metadata[name], name)
     made[leaf.path] = stored(version, checked, _grids(version, checked, chunks.get(name, {}), name, tree.all_stored),
                              kind=leaf.kind, extra=tree.extra.get(name), sharding=tree.sharding.get(name))
     if not tree.ocdbt:  # nothing but the file itself says how long it should be
@@ -83,13 +86,16 @@ def _split(keyed: Mapping[str, Chunk], version: int,
            wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Chunk]]]:
   metadata: dict[str, Any] = {}
   chunks: dict[str, dict[str, Chunk]] = {}
+  parsed: dict[bytes, Any] = {}
   for key, chunk in keyed.items():
     name, _, rest = key.partition('/')
     if name not in wanted:
       continue
     if rest == zarr.FILES[version]:
       content = chunk if isinstance(chunk, bytes) else folder.read(chunk.file, chunk.offset, min(chunk.length, 1 << 20))
-      metadata[name] = folder.parse_json(content, name)
+      if content not in parsed:
+        parsed[content] = folder.parse_json(content, name)
+      metadata[name] = parsed[content]
     else:
       chunks.setdefault(name, {})[rest] = chunk
   return metadata, chunks

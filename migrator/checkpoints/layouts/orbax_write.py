@@ -23,9 +23,13 @@ _STANDARD = 'orbax.checkpoint._src.handlers.standard_checkpoint_handler.Standard
 def entries(arrays: Mapping[Names, Stored], places: Mapping[Names, Mapping[tuple[int, ...], Place]]) -> dict[str, Place]:
   """Returns the entries of the index: the metadata of each array, and where its chunks are."""
   made: dict[str, Place] = {}
+  texts: dict[int, bytes] = {}
   for path, array in arrays.items():
     name = '.'.join(path)
-    made[f'{name}/{zarr.FILES[array.version]}'] = json.dumps(array.metadata, separators=(',', ':')).encode()
+    key = id(array.metadata)
+    if key not in texts:
+      texts[key] = json.dumps(array.metadata, separators=(',', ':')).encode()
+    made[f'{name}/{zarr.FILES[array.version]}'] = texts[key]
     for grid, place in places[path].items():
       made[f'{name}/{zarr.chunk_key(array.version, array.metadata, grid)}'] = place
   return made
