@@ -24,6 +24,7 @@ COMMANDS = {
   'migrate': 'Rewrite Linen source files to NNX (shows a diff; --write applies it).',
   'convert': 'Convert a Linen checkpoint to NNX with the manifest.',
   'verify': 'Compare a converted checkpoint with its list of sums.',
+  'compare': 'Compare two checkpoints of any layouts.',
   'check': 'Prove that the NNX code computes what the Linen code computed.',
   'rules': 'List what is known of each Linen layer and function.',
   'completion': 'Print the set-up for completion in bash, zsh or fish.',

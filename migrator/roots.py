@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from migrator.failure import Failure
@@ -82,3 +82,9 @@ def _source_root(project: Path, common: Path) -> Path:
   if is_layout and common.is_relative_to(source):
     return source
   return project
+
+
+def holding(project: Path, files: Iterable[str]) -> Path:
+  """Returns the folder that file names of a manifest are relative to: the project's `src`, or the project."""
+  source = project / 'src'
+  return source if any((source / file).is_file() for file in files) else project

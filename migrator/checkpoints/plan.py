@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from migrator.checkpoints import names
+from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.expressions import Expression, Literal, Source, expression, sources
 from migrator.checkpoints.operations.indexed import indexed
 from migrator.checkpoints.storage import Stored
@@ -53,6 +54,8 @@ def plan(content: Mapping[Names, Any], reencode: bool = False) -> Plan:
   Raises:
     CheckpointError: names that cannot be stored.
   """
+  if not content:
+    raise CheckpointError('there is no array to write')
   names.refuse(content)
   values = {path: expression(value) for path, value in content.items()}
   version = _version(list(values.values()))

@@ -6,6 +6,7 @@ target removes it; the folder of a run that is alive is left alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -46,10 +47,28 @@ def staged(target: Path, unless: Collection[Path] = ()) -> Iterator[Path]:
       yield staging / 'new'
       refuse_target(target)
       sync(staging / 'new', unless)
-      os.rename(staging / 'new', target)
+      _put(staging / 'new', target)
       sync_folder(target.parent)
   finally:
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def _put(made: Path, target: Path) -> None:
+  """One step that makes the target; what appeared there meanwhile stays."""
+  try:
+    if made.is_dir():
+      os.rename(made, target)
+    else:
+      # A rename would replace a file.
+      os.link(made, target)
+  except (FileExistsError, NotADirectoryError) as error:
+    raise CheckpointError(f'{target}: appeared meanwhile; remove it or name another target') from error
+  except OSError as error:
+    if error.errno == errno.ENOTEMPTY:
+      raise CheckpointError(f'{target}: appeared meanwhile; remove it or name another target') from error
+    if made.is_dir():
+      raise
+    os.rename(made, target)
 
 
 def clean(target: Path) -> None:
@@ -106,11 +125,12 @@ def sync(path: Path, unless: Collection[Path] = ()) -> None:
     unless: files that share their bytes with the source, or are copies as large as it; like `cp`,
       this leaves those to the system.
   """
-  for place, _, files in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
-    for file in files:
-      if Path(place, file) not in unless:
-        _sync(Path(place, file), os.O_RDONLY)
-    sync_folder(Path(place))
+  found = [path, *path.rglob('*')] if path.is_dir() else [path]
+  for file in sorted(found, key=lambda file: file.is_dir()):
+    if file.is_dir():
+      sync_folder(file)
+    elif file not in unless:
+      _sync(file, os.O_RDONLY)
 
 
 def sync_folder(folder: Path) -> None:

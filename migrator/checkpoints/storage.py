@@ -77,7 +77,7 @@ def raw(shape: tuple[int, ...], dtype: np.dtype, chunk: Chunk, order: str = 'C',
   if length != math.prod(shape) * dtype.itemsize:
     raise CheckpointError(f'{length} bytes are there, shape {shape} of {dtype} needs '
                           f'{math.prod(shape) * dtype.itemsize}')
-  metadata = {'chunks': list(shape), 'compressor': None, 'dimension_separator': '.', 'dtype': zarr2_name(dtype),
+  metadata = {'chunks': [max(size, 1) for size in shape], 'compressor': None, 'dimension_separator': '.', 'dtype': zarr2_name(dtype),
               'fill_value': None, 'filters': None, 'order': order, 'shape': list(shape), 'zarr_format': 2}
   chunks = {(0,) * len(shape): chunk} if 0 not in shape else {}
   return Stored(tuple(shape), native(dtype), 2, metadata, chunks, **rest)

@@ -48,16 +48,20 @@ def prove(place: Path, proof: Proof) -> dict[Names, Stored]:
   wanted = {**proof.kept, **{path: made.stored for path, made in proof.computed.items()}}
   problems = [f'{names.shown(path)}: is not in the target' for path in wanted if path not in found]
   problems += [f'{names.shown(path)}: was not planned' for path in found if path not in wanted]
-  identities: dict[str, tuple[int, int]] = {}
+  files = _Files(place)
+  alike: dict[tuple[int, int], bool] = {}
   for path in wanted.keys() & found.keys():
-    if found[path].metadata != json.loads(json.dumps(wanted[path].metadata)):
+    key = (id(found[path].metadata), id(wanted[path].metadata))
+    if key not in alike:
+      alike[key] = found[path].metadata == json.loads(json.dumps(wanted[path].metadata))
+    if not alike[key]:
       problems.append(f'{names.shown(path)}: other metadata')
     elif found[path].chunks.keys() != wanted[path].chunks.keys():
       problems.append(f'{names.shown(path)}: other chunks')
     elif path in proof.kept:
       problems += [f'{names.shown(path)}: chunk {grid} is not that of the source'
                    for grid, chunk in found[path].chunks.items()
-                   if not _is_same(chunk, proof.kept[path].chunks[grid], proof, place, identities)]
+                   if not _is_same(chunk, proof.kept[path].chunks[grid], proof, files)]
   if problems:
     raise CheckpointError('the target is not what was planned; nothing was written:', sorted(problems))
   return found
@@ -68,21 +72,32 @@ def _arrays(place: Path) -> dict[Names, Stored]:
   return {path: leaf.stored for path, leaf in orbax.read(place).leaves().items() if isinstance(leaf, Source)}
 
 
-def _is_same(chunk: Chunk, origin: Chunk, proof: Proof, place: Path, identities: dict[str, tuple[int, int]]) -> bool:
+class _Files:
+  """Real paths of the target's files, and what file each is; looked up once."""
+
+  def __init__(self, place: Path):
+    self._place = os.path.realpath(place)
+    self._identities: dict[str, tuple[int, int]] = {}
+
+  def path(self, name: str) -> str:
+    """Returns the path of a file of the target, which holds no symlinks."""
+    return os.path.join(self._place, name)
+
+  def identity(self, file: str) -> tuple[int, int]:
+    """Returns (device, inode)."""
+    if file not in self._identities:
+      found = os.stat(file)
+      self._identities[file] = (found.st_dev, found.st_ino)
+    return self._identities[file]
+
+
+def _is_same(chunk: Chunk, origin: Chunk, proof: Proof, files: _Files) -> bool:
   if isinstance(chunk, bytes) or isinstance(origin, bytes):
     return chunk == origin
   brought = proof.brought[origin.file]
   name, offset, length = brought.place(origin)
-  at = Range(os.path.realpath(place / name), offset, length)
-  is_one_file = brought.how != 'link' or _identity(chunk.file, identities) == _identity(origin.file, identities)
-  return chunk == at and is_one_file
-
-
-def _identity(file: str, known: dict[str, tuple[int, int]]) -> tuple[int, int]:
-  if file not in known:
-    found = os.stat(file)
-    known[file] = (found.st_dev, found.st_ino)
-  return known[file]
+  is_one_file = brought.how != 'link' or files.identity(chunk.file) == files.identity(origin.file)
+  return chunk == Range(files.path(name), offset, length) and is_one_file
 
 
 def deep(place: Path, proof: Proof) -> bytes:

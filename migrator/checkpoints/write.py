@@ -8,7 +8,7 @@ from typing import Any
 
 from migrator.checkpoints import encode, staging, transfer, verify
 from migrator.checkpoints.index import write as index
-from migrator.checkpoints.layouts import orbax_write
+from migrator.checkpoints.layouts import orbax_nodes, orbax_write
 from migrator.checkpoints.plan import Plan, plan
 from migrator.checkpoints.storage import Range, Stored
 
@@ -37,12 +37,13 @@ class Written:
     return f'{self.linked} bytes shared with the source{ways}, {self.new} bytes written, {proof}'
 
 
-def write_orbax(content: Mapping[Names, Any], target: Path, *, copy: bool = False, deep: bool = False,
+def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, copy: bool = False, deep: bool = False,
                 reencode: bool = False, budget: int = encode.BUDGET) -> Written:
   """Writes an Orbax item.
 
   Args:
-    content: {path: expression or array}.
+    content: {path: expression or array; None, a text or an empty level}; an int in a path is a position
+      of a sequence.
     copy: share no bytes with the source.
     deep: read all bytes back, and write the list of their sums.
     reencode: compute whatever is more than a rename.
@@ -52,13 +53,14 @@ def write_orbax(content: Mapping[Names, Any], target: Path, *, copy: bool = Fals
     CheckpointError: the target exists, a name cannot be stored, or the source is damaged; there is
       no target then.
   """
-  planned = plan(content, reencode)
+  values, nodes = orbax_nodes.split(content)
+  planned = plan(values, reencode)
   shared: set[Path] = set()
   with staging.staged(target, shared) as place:
-    return _written(planned, place, target, copy, deep, budget, shared)
+    return _written(planned, nodes, place, target, copy, deep, budget, shared)
 
 
-def _written(planned: Plan, place: Path, target: Path, copy: bool, deep: bool, budget: int,
+def _written(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path, copy: bool, deep: bool, budget: int,
              shared: set[Path]) -> Written:
   place.mkdir()
   kept = {step.path: step.stored for step in planned.steps if step.stored is not None}
@@ -71,7 +73,7 @@ def _written(planned: Plan, place: Path, target: Path, copy: bool, deep: bool, b
     **{path: made.places for path, made in computed.items()},
     **{path: {grid: brought[chunk.file].place(chunk) if isinstance(chunk, Range) else chunk
               for grid, chunk in array.chunks.items()} for path, array in kept.items()}}
-  files = {**index.files(orbax_write.entries(arrays, places)), **orbax_write.metadata_files(arrays, target)}
+  files = {**index.files(orbax_write.entries(arrays, places)), **orbax_write.metadata_files(arrays, nodes, target)}
   for name, content in files.items():
     staging.write_file(place / name, content)
   proof = verify.Proof(kept, computed, {step.path: step.value for step in planned.steps}, brought)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Any
 
 from migrator.shapes.values import Late, Partial, VariableRef, contains
 
-from . import initializing, module_api
+from . import given_weights, initializing, module_api
 from .init_writer import InitWriter, _in_order
 from .layer_call import Refused, call_arguments
 from .linen_names import LinenNames
+from .liveness import dead
 from .loops import COMPREHENSIONS, counter, loops_of
 from .names_in import read, stored, targets
 from .plan import ClassPlan, Member, variable_class
@@ -20,8 +22,11 @@ from .text import Edits, wrapped_call
 class CallWriter:
   """Edits the text of one class's methods in place of the originals."""
 
-  def __init__(self, plan: ClassPlan, edits: Edits, names: LinenNames) -> None:
+  def __init__(
+    self, plan: ClassPlan, edits: Edits, names: LinenNames, plans: Mapping[str, ClassPlan] | None = None
+  ) -> None:
     self.plan = plan
+    self.plans = plans or {}
     self.edits = edits
     self.source = edits.source
     self.names = names
@@ -46,6 +51,8 @@ class CallWriter:
     self._variables(method)
     self._module_interface(method)
     settled = module_api.rewrite_variables(self.plan, method, self.edits)
+    settled |= given_weights.rewrite_trees(self.plan, self.plans, method, self.edits)
+    settled |= given_weights.rewrite_applies(self.plan, method, self.edits, self.names)
     module_api.refuse_linen_only(self.plan, method, self.values, settled)
     self._flags(method)
     if init is not None:
@@ -172,7 +179,9 @@ class CallWriter:
       if node.func.attr == 'make_rng' and 'make_rng' not in self.plan.source.methods:
         self.edits.replace(node, self._stream(node))
       elif (
-        node.func.attr == 'is_mutable_collection' and 'is_mutable_collection' not in self.plan.source.methods
+        node.func.attr == 'is_mutable_collection'
+        and 'is_mutable_collection' not in self.plan.source.methods
+        and not initializing.asks_for_params(node)
       ):
         self.edits.replace(
           node,
@@ -294,17 +303,9 @@ class CallWriter:
     }
     hidden = {id(member.creation.node) for member in self.plan.members if member.creation.inside is method}
     hidden |= {id(member.container) for member in self.plan.members if member.container is not None}
-    kept_flags = [item for member in self.plan.members for item in member.on_call.values()]
-    removed = dict(candidates)
-    while True:
-      reads = _reads(method.body, removed, hidden)
-      for node in kept_flags:
-        reads |= read(node)
-      keep = {key for key, node in removed.items() if targets(node) & reads}
-      if not keep:
-        break
-      for key in keep:
-        del removed[key]
+    flags = {name for member in self.plan.members for item in member.on_call.values() for name in read(item)}
+    gone = dead(method.body, candidates.values(), hidden, flags)
+    removed = {key: node for key, node in candidates.items() if key in gone}
     while _keep_blocks(method.body, removed):
       pass
     for statement in _outermost(method.body, set(removed)):
@@ -316,6 +317,9 @@ class CallWriter:
     start = self.source.leading_comments(statement, 0)
     end = self.source.line_end(self.source.end(statement) - 1 if self.source.end(statement) else 0)
     end = max(end, self.source.line_end(self.source.end(statement)))
+    above = self.source.slice(self.source.line_start(start - 1) if start else 0, start)
+    if not above.strip() and not self.source.slice(end, self.source.line_end(end)).strip():
+      end = self.source.line_end(end)  # no two empty lines where the statement was
     self.edits.replace_range(start, end, '')
 
   def _iterate(

@@ -39,12 +39,15 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.names = names
     self.exact = exact
     self.edits = Edits(source)
-    self.call = CallWriter(plan, self.edits, names)
+    self.call = CallWriter(plan, self.edits, names, plans)
     self.unit = _unit(plan.source.node, source)
     self.base_indent = source.indent(plan.source.node)
-    self.fields = {name for name in plan.source.fields if name not in plan.call_fields}
+    # A field with a factory is read as an attribute: its parameter may be None.
+    self.fields = {
+      name for name, field in plan.source.fields.items() if name not in plan.call_fields and not field.default_factory
+    }
     self.needs_rngs = False
-    self.properties: dict[str, tuple[list[str], list[str]]] = {}
+    self.properties: dict[str, list[str]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
     self.asked_sizes = AskedSizes(plan)
@@ -89,6 +92,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
       field = lambda source: source if _root(source) in writer.rebound else self._field(source)
       sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, field)
       writer.sizes = sizes
+      writer.stored = _set_once(self.plan.source)
       self.writers[id(method)] = (writer, sizes)
     return self.writers[id(method)]
 
@@ -380,14 +384,26 @@ class ClassWriter(SignatureWriter, MemberWriter):
     signature = self._signature(indent)
     lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
     properties = ''.join(
-      self._property_text(name, lines, comments, indent) for name, (lines, comments) in self.properties.items()
+      self._property_text(name, lines, indent) for name, lines in self.properties.items()
     )
     return signature + '\n' + '\n'.join(lines) + properties
 
-  def _property_text(self, name: str, lines: list[str], comments: list[str], indent: str) -> str:
+  def _property_text(self, name: str, lines: list[str], indent: str) -> str:
     inner = indent + self.unit
-    rows = [f'{inner}{line}' if line else line for line in (*comments, *lines)]
+    rows = [f'{inner}{line}' if line else line for line in lines]
     return f'\n\n{indent}@property\n{indent}def {name}(self):\n' + '\n'.join(rows)
+
+
+def _set_once(source: Any) -> set[str]:
+  """Returns the attributes that `setup` sets and no other method changes, and the fields that have a factory."""
+  factories = {name for name, field in source.fields.items() if field.default_factory}
+  found: set[str] = set()
+  others: set[str] = set()
+  for method in source.methods.values():
+    for node in ast.walk(method.node):
+      if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        (found if method.name == 'setup' else others).add(node.attr)
+  return found - others | factories
 
 
 def _unit(node: ast.ClassDef, source: SourceText) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ class InitWriter:
     self.expression = expression
     self.unit = unit
     self.required: set[str] = set()
+    self.last: dict[str, float] = {}  # the last line where a required variable is read
     self.definitions: dict[int, ast.stmt] = {}
     self.moved: dict[int, ast.stmt] = {}
     self.assumptions: list[str] = []
@@ -69,7 +71,11 @@ class InitWriter:
       lines = self._outer_carried(lines)
       needed = (set(self.writer.needed) | set(self.sizes.locals)) & self.writer.locals
       needed -= {item.name for item in self.sizes.carried.values()}
-      if needed <= self.required:
+      last = {
+        name: math.inf if name in self.sizes.locals else self.writer.fixed.end(self.writer.needed[name])
+        for name in needed
+      }
+      if needed <= self.required and all(last[name] <= self.last[name] for name in needed):
         missing = (
           needed
           - {name for statement in self.definitions.values() for name in _bound(statement)}
@@ -81,6 +87,7 @@ class InitWriter:
           )
         return lines
       self.required |= needed
+      self.last.update({name: max(line, self.last.get(name, 0)) for name, line in last.items()})
       self.sizes.available = set(self.required)
     raise Refused('the constructor cannot be separated from the call')
 
@@ -121,7 +128,7 @@ class InitWriter:
         raise Refused(f'a while loop builds modules (line {node.lineno})')
       return []
     lines = self._creations(node, level, loops)
-    if targets(node) & self.required:
+    if any(node.lineno <= self.last.get(name, 0) for name in targets(node) & self.required):
       lines += self._definition(node, level)
     return lines
 
@@ -277,7 +284,7 @@ class InitWriter:
       name for child in ast.walk(node) for name in targets(child)
     }
     for name in sorted(free - own - {inner.self_name}):
-      inner.needed.setdefault(name, node.lineno)
+      inner.needed[name] = max(inner.needed.get(name, 0), node.lineno)
     return relative(edits.apply(inner.source.start(node), inner.source.end(node)), inner.source.indent(node))
 
   # -- compound statements ----------------------------------------------------------------------
@@ -446,6 +453,7 @@ def _is_measured(writer: StaticWriter, node: ast.stmt) -> bool:
     isinstance(node, ast.Assign)
     and isinstance(node.targets[0], (ast.Tuple, ast.List))
     and writer._mentions_arrays(node.value, set())
+    and writer.holds_sizes(node.value)
   )
 
 

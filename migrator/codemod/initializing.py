@@ -23,13 +23,24 @@ def settle(method: ast.FunctionDef, self_name: str, edits: Edits) -> None:
 
 
 def asks(node: ast.AST, self_name: str) -> bool:
-  """Tells whether the node is `self.is_initializing()`."""
+  """Tells whether the node is `self.is_initializing()`, or asks whether the weights are being made."""
   return (
     isinstance(node, ast.Call)
     and isinstance(node.func, ast.Attribute)
-    and node.func.attr == 'is_initializing'
     and isinstance(node.func.value, ast.Name)
     and node.func.value.id == self_name
+    and (node.func.attr == 'is_initializing' or asks_for_params(node))
+  )
+
+
+def asks_for_params(node: ast.Call) -> bool:
+  """Tells whether a call is `.is_mutable_collection('params')`: true while a model is initialised only."""
+  return (
+    isinstance(node.func, ast.Attribute)
+    and node.func.attr == 'is_mutable_collection'
+    and len(node.args) == 1
+    and isinstance(node.args[0], ast.Constant)
+    and node.args[0].value == 'params'
   )
 
 

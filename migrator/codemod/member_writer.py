@@ -16,6 +16,7 @@ from .call_writer import CallWriter
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .module_api import refuse_layer_methods
+from .optional_shapes import condition_text, optional_shape
 from .plan import ClassPlan, Member, variable_class
 from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter
@@ -189,6 +190,11 @@ class MemberWriter:
       self._thread_from(member, name)
     return self._wrapped(self._head(member, writer), arguments, member)
 
+  def condition(self, guard: Any) -> str:
+    """Returns the constructor's spelling of a condition of a method under which something is made."""
+    test, branch, method = guard
+    return condition_text(test, branch == 'body', method, self.plan, *self._tools(method))
+
   def _thread_from(self, member: Member, name: str) -> None:
     method = member.creation.inside
     arguments = {item.arg for item in (*method.args.args, *method.args.kwonlyargs)}
@@ -202,6 +208,11 @@ class MemberWriter:
       return self._ask_for(member, size)
     method = member.child.source.methods[size.method]
     names = [item.arg for item in (*method.node.args.posonlyargs, *method.node.args.args)][1:]
+    sizes = self._tools(member.creation.inside)[1]
+    if size.optional and size.axis is None:
+      written = optional_shape(member, size, names, self.plan, lambda method: self._tools(method), size_text)
+      if written is not None:
+        return written
     found = []
     for use in certain_first(member.creation.uses, self.plan.analysis):
       if use.method != size.method:
@@ -216,7 +227,7 @@ class MemberWriter:
     shape = found[0]
     if size.axis is not None:
       return self.asked_sizes.text(member, size.name, shape[size.axis], size_text)
-    return shape_text(shape, self._tools(member.creation.inside)[1], size_text)
+    return shape_text(shape, sizes, size_text)
 
   def _ask_for(self, member: Member, size: SizeArgument, value: Any = None) -> str:
     if size.axis is None or not self.asked_sizes.possible(member):

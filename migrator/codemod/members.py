@@ -52,7 +52,7 @@ def _block(members: list[tuple[Member, list[tuple[ast.AST, str]]]], depth: int) 
   while position < len(members):
     member, path = members[position]
     if len(path) <= depth:
-      rows += _row(member)
+      rows += [] if member.without_weights else [Branch((tuple(_row(member)), ()))] if member.guard else _row(member)
       position += 1
       continue
     node = path[depth][0]

@@ -10,12 +10,13 @@ from typing import Any
 
 from migrator.manifest import Manifest
 from migrator.report.findings import ClassReport, Finding
-from migrator.source.project import read_project
 from rewrites.bridge import AS_LINEN
 
 from .bridge.call_sites import problems
 from .bridge.references import read_references
 from .class_writer import ClassWriter
+from .expand.lines import on_disk
+from .given_weights import plan_guards
 from .helper_file import helper_text
 from .import_jobs import ImportJob, run_all
 from .layer_call import Refused
@@ -37,17 +38,19 @@ def migrate(paths: Sequence[Path], root: Path, options: Options | None = None) -
   Returns:
     new file contents, reports and the manifest.  The files themselves are left alone.
   """
-  from migrator.shapes.analysis import analyse_all, users_first
+  from .rounds import settled
 
   options = options or Options()
-  project = read_project([Path(path) for path in paths], Path(root))
-  analyses = analyse_all(project)
-  plans, files, findings = _written(project, analyses, list(reversed(users_first(project))), options)
+  paths = [Path(path) for path in paths]
+  project, expansion, (plans, files, findings) = settled(
+    paths, Path(root), lambda project, analyses, order: _written(project, analyses, order, options)
+  )
   reports = [report(plan) for plan in sorted(plans.values(), key=lambda plan: plan.name)]
   findings += [finding for plan in plans.values() for finding in plan_findings(plan)]
   manifest = Manifest({name: class_map(plan, plans) for name, plan in sorted(plans.items())})
   findings += list(project.suspicious)
-  return MigrationResult(files, reports, sorted(set(findings)), manifest, list(project.errors))
+  result = MigrationResult(files, reports, sorted(set(findings)), manifest, list(project.errors))
+  return on_disk(result, project, expansion)
 
 
 class Unwritable(Exception):
@@ -167,6 +170,7 @@ def plan_one(plan: ClassPlan, plans: dict[str, ClassPlan], project: Any, options
   eligible(plan, plans)
   plan_flags(plan)
   plan_members(plan, plans, options.names == 'linen')
+  plan_guards(plan)
   names = LinenNames(project, plan.source.module)
   ClassWriter(plan, plans, text_of(plan.source.module), names, options.numerics == 'exact').write()
   ast.parse(_dedent(plan.text))

@@ -35,8 +35,9 @@ _LINEN_ONLY = frozenset(
     'get_parameter',
   }
 )
-# Methods of layers, besides the call, that NNX has under the same name with the same arguments.
-_LAYER_METHODS = frozenset({'__call__', 'attend'})
+# Methods of layers, besides the call, that NNX has under the same name with the same arguments; `apply` is written
+# as a function of the weights it is given.
+_LAYER_METHODS = frozenset({'__call__', 'attend', 'apply'})
 
 
 def rewrite_variables(plan: ClassPlan, method: ast.FunctionDef, edits: Edits) -> set[int]:

@@ -25,6 +25,8 @@ class Member:
   stays: the class, if it stays Linen and is reached through nnx.bridge.
   lazy: a variable that is made by the first call that needs it, since its first value depends on the call or the
     class asks whether it exists.
+  guard: the condition of a method, its branch, and the method, where Linen makes weights for the layer; elsewhere
+    the layer is applied with weights of other layers. without_weights: it only ever is.
   """
 
   creation: Any
@@ -45,6 +47,8 @@ class Member:
   linen: tuple[str, ...] | None = None
   auto: str | None = None
   stays: ClassPlan | None = None
+  guard: tuple[ast.expr, str, Any] | None = None
+  without_weights: bool = False
 
 
 @dataclasses.dataclass(eq=False)

@@ -11,6 +11,7 @@ from migrator.source.nodes import Nodes
 from rewrites.registry import layer_for, manual_reason
 
 from .bridge.linen_member import check as check_bridged
+from .expand.wanted import runs_often, twice
 from .layer_call import Refused
 from .loops import key_of, loops_of, resolved_name
 from .naming import (
@@ -99,31 +100,18 @@ def own_creations(plan: ClassPlan) -> list[Any]:
     if id(creation.inside) not in methods:
       where = getattr(creation.inside, 'name', 'a lambda')
       raise Refused(f'{_short(creation)} is made inside the function {where} (line {creation.line})')
+    if runs_often(creation, plan.source):
+      raise Refused(f'{_short(creation)} is made by a method that runs several times (line {creation.line})')
     old = found.get(id(creation.node))
     if old is None:
       found[id(creation.node)] = creation
       continue
     if old.target != creation.target:
       raise Refused(f'{ast.unparse(creation.node.func)} makes different classes (line {creation.line})')
-    if _twice(old, creation, plan):
+    if twice(old, creation, plan.source):
       raise Refused(f'{_short(creation)} is made by a method that runs several times (line {creation.line})')
     old.uses.extend(use for use in creation.uses if use not in old.uses)
   return list(found.values())
-
-
-def _twice(old: Any, new: Any, plan: ClassPlan) -> bool:
-  """Two ways to one creation are harmless if they start in different public methods."""
-  if not old.chain or not new.chain or old.chain == new.chain:
-    return False
-  starts = [
-    {
-      name
-      for name, method in plan.source.methods.items()
-      if method.owner.module.nodes.inside(way.chain[0], method.node)
-    }
-    for way in (old, new)
-  ]
-  return not starts[0] or starts[0] == starts[1]
 
 
 def _short(creation: Any) -> str:

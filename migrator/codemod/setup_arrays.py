@@ -27,15 +27,22 @@ class ArrayWriter:
   """Cuts out of `setup` what one attribute needs.
 
   rename: new text of a node that names a Linen thing, or that creates a parameter; None elsewhere.
+  comments: takes the comments of a statement out of `setup` and returns them.
   """
 
   def __init__(
-    self, method: ast.FunctionDef, source: SourceText, unit: str, rename: Callable[[ast.AST], str | None]
+    self,
+    method: ast.FunctionDef,
+    source: SourceText,
+    unit: str,
+    rename: Callable[[ast.AST], str | None],
+    comments: Callable[[ast.stmt], list[str]],
   ) -> None:
     self.method = method
     self.source = source
     self.unit = unit
     self.rename = rename
+    self.comments = comments
     self.self_name = method.args.args[0].arg if method.args.args else 'self'
     self.locals = function_locals(method) - {self.self_name}
 
@@ -57,7 +64,7 @@ class ArrayWriter:
     body = self._block(self.method.body, name, stores, needed, 0)
     if len(stores) == 1:
       value = textwrap.dedent(self._text(stores[0].value, None))
-      lines = [*body, *f'return {value}'.split('\n')]
+      lines = [*self.comments(stores[0]), *body, *f'return {value}'.split('\n')]
     else:
       lines = [*body, f'return {name}']
     return ArrayProperty(name, stores, lines, needed)  # type: ignore[arg-type]
@@ -108,7 +115,8 @@ class ArrayWriter:
     return [*lines, f'{self.unit * level}else:', *orelse] if orelse else lines
 
   def _store(self, node: Any, name: str, level: int) -> list[str]:
-    return self._lines(f'{name} = {self._text(node.value, name)}', level)
+    comments = [f'{self.unit * level}{comment}' for comment in self.comments(node)]
+    return [*comments, *self._lines(f'{name} = {self._text(node.value, name)}', level)]
 
   def _lines(self, text: str, level: int) -> list[str]:
     return [f'{self.unit * level}{line}' if line else line for line in text.split('\n')]
@@ -116,13 +124,17 @@ class ArrayWriter:
   def _text(self, node: ast.AST, name: str | None) -> str:
     """Returns the text of a node; `self.<name>` is the local variable of the property."""
     edits = Edits(self.source)
+    done: set[int] = set()
     for child in ast.walk(node):
+      if id(child) in done:
+        continue
       if name is not None and isinstance(child, ast.Attribute) and self._is(child, name):
         edits.replace(child, name)
         continue
       new = self.rename(child)
       if new is not None:
         edits.replace(child, new)
+        done |= {id(inner) for inner in ast.walk(child)}
     rows = edits.node(node).split('\n')
     indent = self.source.indent(node)
     return '\n'.join([rows[0], *(row[len(indent) :] if row.startswith(indent) else row for row in rows[1:])])

@@ -11,6 +11,7 @@ from migrator.shapes.values import Array, Instance, Repeated, VariableRef
 
 from .layer_call import Refused
 from .names_in import targets
+from .plan import Member
 from .setup_arrays import ArrayWriter, unread
 from .sizes import NotStatic, SizeWriter
 from .static import StaticWriter
@@ -138,6 +139,10 @@ class SetupWriter:
     if own and isinstance(value, Array) and not self._is_variable(node.value):
       self._property(node)
       return
+    member = self.owner.call.by_node.get(id(node.value))
+    if member is not None and member.without_weights:
+      self._drop(node)
+      return
     text = self.writer_text(node.value)
     fresh = [item for name, item in self.sizes.carried.items() if name not in before]
     kind = _container_kind(value) if own else None
@@ -150,7 +155,17 @@ class SetupWriter:
       self._drop(node)
       return
     self.writer.rebound |= targets(node)
+    if member is not None and member.guard is not None:
+      self._guarded(node, member, text)
+      return
     self.edits.replace(node.value, self._indented(node, text))
+
+  def _guarded(self, node: ast.Assign, member: Member, text: str) -> None:
+    """Linen makes no weights for a layer that is only applied with those of others; NNX makes no layer."""
+    test = self.owner.condition(member.guard)
+    unit = self.owner.unit
+    body = f'{self.source.node(node.targets[0])} = {text}'.replace('\n', f'\n{unit}')
+    self.edits.replace(node, self._indented(node, f'if {test}:\n{unit}{body}'))
 
   def _indented(self, node: ast.AST, text: str) -> str:
     """Later lines of a text stand relative to the line it is put in."""
@@ -166,7 +181,9 @@ class SetupWriter:
     assert isinstance(target, ast.Attribute)
     name = target.attr
     if name not in self.owner.properties:
-      arrays = ArrayWriter(self.method, self.source, self.owner.unit, self._read_in_property)
+      arrays = ArrayWriter(
+        self.method, self.source, self.owner.unit, self._read_in_property, self._comments_above
+      )
       made = arrays.property(name)
       foreign = [
         item
@@ -177,8 +194,7 @@ class SetupWriter:
       ]
       if foreign:
         raise Refused(f'setup stores an array in self.{name}, and line {foreign[0].lineno} changes it')
-      comments = [comment for store in made.stores for comment in self._comments_above(store)]
-      self.owner.properties[name] = (made.lines, comments)
+      self.owner.properties[name] = made.lines
       self.only_arrays |= made.locals
     self._drop(node)
     self._hoist(node)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from migrator.shapes import oracle
-from migrator.shapes.values import Array, Late, Unknown, Value, VariableRef, contains
+from migrator.shapes.values import Array, Bound, Closure, Late, Unknown, Value, VariableRef, contains
 
+from .fixed import FixedNames
 from .names_in import bound_by, function_locals, targets
 from .sizes import NotStatic, SizeWriter, enclosed
 from .text import Edits, SourceText
@@ -43,6 +44,30 @@ class StaticWriter:
     self.indent = ''
     self.rebound: set[str] = set()  # constructor variables that hide a field of their name by now
     self.sizes: SizeWriter | None = None
+    self.stored: set[str] = set()  # attributes that the constructor sets before
+    self.fixed = FixedNames(method, self.locals, self._of_the_call, self._is_size)
+
+  def _of_the_call(self, node: ast.AST) -> bool:
+    """Tells whether an expression makes or reads something of the module, or is only known at the call."""
+    value = self.value(node)
+    if isinstance(value, (VariableRef, Late)) or self.created(node) is not None:
+      return True
+    own = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == self.self_name
+    if own and node.attr in self.stored:  # type: ignore[attr-defined]
+      return False
+    return own and (isinstance(value, Array) or _is_method(value))
+
+  def _is_size(self, node: ast.AST) -> bool:
+    value = self.value(node)
+    items = value if isinstance(value, (tuple, list)) and value else [value]
+    return isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and all(
+      oracle.is_dim(item) and not isinstance(item, bool) for item in items
+    )
+
+  def holds_sizes(self, node: ast.expr) -> bool:
+    """Tells whether an expression gives sizes and nothing else."""
+    value = self.value(node)
+    return isinstance(value, (tuple, list)) and all(oracle.is_dim(item) for item in value)
 
   def text(self, node: ast.expr) -> str:
     """Returns the constructor's spelling of an expression.
@@ -153,7 +178,7 @@ class StaticWriter:
     value = self.value(node)
     if isinstance(value, Late):
       raise NotStatic(f'self.{node.attr} is only known at the call')
-    if isinstance(value, Array) and node.attr not in self.fields:
+    if isinstance(value, Array) and node.attr not in self.fields | self.stored:
       raise NotStatic(f'self.{node.attr} is an array')
     if node.attr in self.fields and node.attr not in self.rebound:
       edits.replace(node, node.attr)
@@ -161,18 +186,19 @@ class StaticWriter:
 
   def _local(self, node: ast.Name, edits: Edits) -> bool:
     value = self.value(node)
-    if isinstance(value, (Array, VariableRef)):
+    fixed = isinstance(value, (Array, Unknown)) and self.fixed.is_fixed(node.id, node.lineno)
+    if isinstance(value, (Array, VariableRef)) and not fixed:
       raise NotStatic(f'{node.id} is an array')
     if isinstance(value, Late) or contains(value, Late) and not self._may_hold_late(value):
       raise NotStatic(f'{node.id} is only known at the call')
-    if isinstance(value, Unknown):
+    if isinstance(value, Unknown) and not fixed:
       raise NotStatic(f'{node.id} could not be followed: {value.reason}')
     if oracle.is_dim(value) and self._measured_local(node.id):
       edits.replace(node, self._size(value))
       return True
     if node.id in {argument.arg for argument in _arguments(self.method)}:
       raise NotStatic(f'{node.id} is an argument of the call')
-    self.needed.setdefault(node.id, node.lineno)
+    self.needed[node.id] = max(self.needed.get(node.id, 0), node.lineno)
     return True
 
   def _may_hold_late(self, value: Value) -> bool:
@@ -255,6 +281,10 @@ class StaticWriter:
     text = different_shapes(left, right, self.sizes)
     edits.replace(node, text if isinstance(node.ops[0], ast.NotEq) else f'not ({text})')
     return True
+
+
+def _is_method(value: Value) -> bool:
+  return isinstance(value, (Closure, Bound))
 
 
 def _bare(text: str) -> str:

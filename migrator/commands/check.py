@@ -1,7 +1,6 @@
 """`linen2nnx check`: runs the cases on both sides and says what is equal, and how equal."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,10 @@ from migrator.failure import Failure
 from migrator.roots import existing, find_roots
 
 if TYPE_CHECKING:
-  from migrator.equivalence import Case, CaseResult, CheckReport, PartResult
-  from migrator.equivalence.proof import ModeProof
+  from migrator.equivalence import Case, CheckReport
   from migrator.manifest import Manifest
 
-WORST_SHOWN = 5
+FORMATS = ('text', 'github', 'json')
 EPILOG = """\b
 Examples:
   linen2nnx check --base HEAD~1                      the Linen source is in an older git revision
@@ -50,8 +48,10 @@ Exit codes: 0 all equal, 1 differences, 2 failure or nothing could be compared.
 @click.option('--shapes-only', is_flag=True, help='Prove by shapes alone, without weights and numbers: for '
               'models of any size.')
 @click.option('--json', 'json_file', type=PATH, metavar='FILE', help='Also write the report as JSON.')
+@click.option('--format', 'shown_as', type=click.Choice(FORMATS), default='text', show_default=True,
+              help="What is printed: 'github' adds annotations at the lines of the NNX source.")
 def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | None, nnx_root: Path | None,
-            base: str | None, cases: Path | None, shapes_only: bool, json_file: Path | None) -> int:
+            base: str | None, cases: Path | None, shapes_only: bool, json_file: Path | None, shown_as: str) -> int:
   """Prove that the NNX code computes what the Linen code computed.
 
   Runs the chosen cases (default: all) with the same weights and inputs on both sides: weights, outputs,
@@ -70,18 +70,46 @@ def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | No
     from migrator.codemod.write import write_files
 
     write_files({json_file: report.to_json()})
-  if report.failure:
-    raise Failure(report.failure)
-  for line in _lines(report):
-    click.echo(line)
+  _show(report, shown_as, _prefix(nnx_root or source_root(project, found)))
   return report.exit_code
 
 
 def _checked(cases: list[Case], manifest: Manifest, linen_root: Path | None, nnx_root: Path,
              base: str | None, numbers: bool) -> CheckReport:
+  from migrator.commands.progress import shown
   from migrator.equivalence import run_checks
 
-  return run_checks(cases, manifest, linen_root, nnx_root, base=base, numbers=numbers)
+  with shown(len(cases)) as watcher:
+    return run_checks(cases, manifest, linen_root, nnx_root, base=base, watcher=watcher, numbers=numbers)
+
+
+def _show(report: CheckReport, shown_as: str, prefix: str) -> None:
+  """Prints the report.
+
+  Raises:
+    Failure: nothing could be run; the JSON and the annotations say so too.
+  """
+  from migrator.report.check.github import workflow_commands
+  from migrator.report.check.text import report_lines
+
+  document = report.to_document()
+  if shown_as == 'json':
+    click.echo(report.to_json(), nl=False)
+  elif not report.failure:
+    for line in report_lines(document):
+      click.echo(line)
+  if shown_as == 'github':
+    for line in workflow_commands(document, prefix):
+      click.echo(line)
+  if report.failure:
+    raise Failure(report.failure)
+
+
+def _prefix(nnx_root: Path) -> str:
+  """Returns what leads from the repository (the current folder, as CI has it) to the NNX source."""
+  root, here = nnx_root.resolve(), Path.cwd()
+  inside = root.relative_to(here).as_posix() if root.is_relative_to(here) else '.'
+  return '' if inside == '.' else f'{inside}/'
 
 
 def _chosen(file: Path, names: tuple[str, ...]) -> list[Case]:
@@ -93,57 +121,3 @@ def _chosen(file: Path, names: tuple[str, ...]) -> list[Case]:
   if unknown is not None:
     raise Failure(f'{file}: no case {unknown}; there are: {", ".join(known)}')
   return [known[name] for name in names] or cases
-
-
-def _lines(report: CheckReport) -> Iterator[str]:
-  for case in report.cases:
-    yield from _case(case)
-  equal = sum(case.exit_code == 0 for case in report.cases)
-  versions = '; '.join(f'{side}: ' + ', '.join(f'{name} {version}' for name, version in found.items())
-                       for side, found in report.versions.items())
-  yield f'{equal} of {len(report.cases)} cases equal.  {versions}'
-
-
-def _case(case: CaseResult) -> Iterator[str]:
-  yield f'{case.name}  ({case.model})'
-  if case.failure:
-    yield from _indented('failed: ' + case.failure)
-  for proof in case.proofs:
-    yield from _proof(proof)
-  for part in case.parts:
-    yield from _part(part)
-  for note in case.notes:
-    yield from _indented('note: ' + note)
-  yield ''
-
-
-def _proof(proof: ModeProof) -> Iterator[str]:
-  counted = f'{proof.outputs} array{"s" * (proof.outputs != 1)}'
-  yield f'  {proof.verdict:<24}  {proof.mode:<12}  {proof.reason or f"{counted}, {proof.shapes}".rstrip(", ")}'
-  for module in proof.modules:
-    lines = ', '.join(filter(None, (module.linen_line, module.nnx_line)))
-    yield f'      {module.place} of {module.linen or "the model"}: {module.verdict}: {module.cause}  {lines}'.rstrip()
-
-
-def _part(part: PartResult) -> Iterator[str]:
-  yield f'  {part.verdict:<12}  {part.name:<20}  {_measure(part)}'.rstrip()
-  for leaf in part.worst[:WORST_SHOWN]:
-    yield f'      {leaf.path}: {leaf.kind}: {leaf.detail}'.rstrip(': ')
-  if len(part.worst) > WORST_SHOWN:
-    yield f'      and {len(part.worst) - WORST_SHOWN} more (all of them with --json FILE)'
-  for note in part.notes:
-    yield f'      note: {note}'
-
-
-def _measure(part: PartResult) -> str:
-  if part.reason:
-    return ' '.join(part.reason.split())
-  counted = f'{part.leaves} array{"s" * (part.leaves != 1)}'
-  if part.verdict == 'bitwise':
-    return counted
-  needed = 'no tolerance would pass' if part.needed is None else f'passes from tolerance {part.needed:.1e}'
-  return f'{counted}, largest difference {part.max_abs:.3g} ({part.max_ulp} ulp), {needed}'
-
-
-def _indented(text: str) -> Iterator[str]:
-  return (f'  {line}' for line in text.splitlines())

@@ -2,12 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
   from migrator.checkpoints.plan import Plan as Steps
-  from migrator.weights.plan import Plan
+  from migrator.weights.convert import ConversionReport
 
 _WAYS = {
   'kept': 'only get other names (linked)',
@@ -17,19 +16,21 @@ _WAYS = {
 }
 
 
-def preview(planned: Plan, target: Path) -> Iterator[str]:
+def preview(report: ConversionReport) -> Iterator[str]:
   """Yields the lines of `--dry-run`: how many bytes come about in which way, then every array."""
   from migrator.checkpoints.expressions import described, names
   from migrator.checkpoints.plan import plan
-  from migrator.weights.variables import leaves
 
-  steps = plan(dict(leaves(planned.stored())))
-  yield f'{target}: {planned.kind} of {planned.class_name}; nothing was written'
+  steps = plan({tuple(map(str, path)): value for path, value in report.content.items() if hasattr(value, 'dtype')})
+  yield f'{report.target}: {report.kind} of {report.class_name}; nothing was written'
   yield from _totals(steps)
-  for note in planned.notes:
+  for note in report.notes:
     yield f'note: {note}'
   for step in steps.steps:
     yield f'  {step.how:8}{"/".join(step.path)}  {described(step.value)}  from {names(step.value)}'
+  for path, value in report.content.items():
+    if not hasattr(value, 'dtype'):
+      yield f'  {"empty" if not value else "text":8}{"/".join(map(str, path))}'
 
 
 def _totals(steps: Steps) -> Iterator[str]:

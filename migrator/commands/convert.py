@@ -1,4 +1,4 @@
-"""`linen2nnx convert`: a Linen checkpoint becomes one that NNX restores."""
+"""`linen2nnx convert`: a Linen checkpoint becomes one that NNX restores, or the other way round."""
 from __future__ import annotations
 
 import json
@@ -20,9 +20,12 @@ EPILOG = """\b
 Examples:
   linen2nnx convert ckpt/1000 ckpt_nnx/1000 --manifest linen2nnx-manifest.json
   linen2nnx convert ckpt/1000 ckpt_nnx/1000 --manifest linen2nnx-manifest.json --dry-run
-  linen2nnx convert model.msgpack model_nnx.msgpack --manifest linen2nnx-manifest.json
+  linen2nnx convert ckpt model.safetensors --step latest --item params --manifest linen2nnx-manifest.json
   linen2nnx convert ckpt/1000 ckpt_nnx/1000 --manifest linen2nnx-manifest.json \\
       --model zoo.mlp:Mlp --arguments '{"features": 8, "in_features": 4}'
+  linen2nnx convert ckpt/1000 ckpt_nnx/1000 --manifest linen2nnx-manifest.json --dry-run \\
+      --rule 'concatenate gru/{ir,iz}/kernel gru/i/kernel -1'
+  linen2nnx convert ckpt_nnx/2000 ckpt/2000 --to linen --template ckpt/1000 --manifest linen2nnx-manifest.json
 
 \b
 Exit codes: 0 converted, 2 failure (nothing was written).
@@ -33,30 +36,43 @@ Exit codes: 0 converted, 2 failure (nothing was written).
 @click.argument('source', metavar='IN', type=PATH)
 @click.argument('target', metavar='OUT', type=PATH)
 @click.option('--manifest', type=PATH, metavar='FILE', required=True, help='What `migrate --write` wrote.')
+@click.option('--to', 'side', type=click.Choice(['nnx', 'linen']), default='nnx', help='Which way; default: nnx.')
 @click.option('--class', 'class_name', metavar='pkg.mod:Class', help='The class the checkpoint is of; '
               'default: the one that no other class contains.')
-@click.option('--layout', type=click.Choice(['auto', 'orbax', 'msgpack']), default='auto', help='Of IN; '
-              'default: found out.')
+@click.option('--layout', type=click.Choice(['auto', 'orbax', 'msgpack', 'safetensors', 'npz']), default='auto',
+              help='Of IN; default: found out.')
+@click.option('--step', metavar='N', help='Of a folder of steps: a number, or "latest".')
+@click.option('--item', metavar='NAME', help='Of a step that holds several items.')
+@click.option('--form', type=click.Choice(['orbax', 'orbax-pure', 'msgpack', 'safetensors']),
+              help="Of OUT: an nnx.State, or pure dicts; default: by OUT's name, else orbax.")
+@click.option('--template', type=PATH, metavar='CKPT', help='With --to linen: a Linen checkpoint of the same run.')
+@click.option('--stack', multiple=True, metavar='PATH[:AXIS]', help='Stack the numbered layers at this NNX path.')
+@click.option('--unstack', multiple=True, metavar='PATH[:AXIS]', help='Take the stacked layers at this path apart.')
+@click.option('--rule', 'rules', multiple=True, metavar='RULE', help='Join, split, transpose, reshape, stack or unstack '
+              "arrays of OUT, such as 'transpose mlp/*/kernel 1,0'; may be given again.")
 @click.option('--model', metavar='pkg.mod:Class', help='Also compare names, shapes and dtypes with this NNX '
               'model; this imports your code.')
 @click.option('--arguments', metavar='JSON', help='Constructor arguments of --model, as a JSON object.')
+@click.option('--rngs', type=int, metavar='SEED', help='Also write the random streams of --model, made with this seed.')
+@click.option('--nnx-root', type=PATH, metavar='DIR', help='Folder --model is imported from; default: the '
+              'project of the manifest.')
 @click.option('--dry-run', is_flag=True, help='Print how each array would come about, and write nothing.')
 @click.option('--copy', is_flag=True, help='Share no bytes with IN; else data files are hard links where '
               'they can be.')
-@click.option('--verify', type=click.Choice(['index', 'deep']), default='index', show_default=True,
-              help='deep: read every byte back, and write the list of sums that `linen2nnx verify` compares.')
+@click.option('--verify', type=click.Choice(['index', 'deep']), default='index', help='deep: also read all bytes '
+              'back, and write the list of their sums.')
 @click.option('--budget', type=click.IntRange(min=16), default=128, show_default=True, metavar='MB',
               help='Memory for arrays that must be computed.')
-@click.option('--nnx-root', type=PATH, metavar='DIR', help='Folder --model is imported from; default: the '
-              'project of the manifest.')
-def command(source: Path, target: Path, manifest: Path, class_name: str | None, layout: str,
-            model: str | None, arguments: str | None, nnx_root: Path | None, dry_run: bool, copy: bool,
-            verify: str, budget: int) -> int:
-  """Convert a Linen checkpoint to NNX.
+@click.option('--reencode', is_flag=True, help='Write changed arrays in chunks as a fresh save has them.')
+def command(source: Path, target: Path, manifest: Path, side: str, class_name: str | None, template: Path | None,
+            stack: tuple[str, ...], unstack: tuple[str, ...], model: str | None, arguments: str | None,
+            rngs: int | None, nnx_root: Path | None, dry_run: bool, verify: str, budget: int,
+            **more: Any) -> int:
+  """Convert a Linen checkpoint to NNX, or back.
 
-  IN is an Orbax checkpoint, a step folder of a CheckpointManager, or a flax msgpack file; it is only read.
-  OUT is a new Orbax checkpoint, or a msgpack file when its name ends with .msgpack.  Every array must have
-  its place: one that has none is an error, and nothing is written.
+  IN is an Orbax checkpoint of any age, a folder of steps, or a flax msgpack, safetensors or npz file; it is
+  only read.  OUT is a new Orbax checkpoint, or a file when its name ends with .msgpack or .safetensors.
+  Every array must have its place: one that has none is an error, and nothing is written.
 
   Arrays that only change their names or are stacked are not read: OUT gets a new index over the same data
   files.  Removing IN or OUT leaves the other whole; --copy keeps them apart on disk too.
@@ -64,21 +80,29 @@ def command(source: Path, target: Path, manifest: Path, class_name: str | None, 
   existing([source])
   if arguments is not None and model is None:
     raise click.UsageError('--arguments are those of --model; give --model too')
+  if side == 'nnx' and template is not None:
+    raise click.UsageError('--template goes with --to linen')
+  if side == 'linen' and rngs is not None:
+    raise click.UsageError('--rngs goes with --to nnx')
   given = _arguments(arguments)
   found = load_manifest(manifest)
   if model is not None:
     sys.path.insert(0, str(nnx_root or source_root(manifest.resolve().parent, found)))
-  from migrator.weights import convert as converting
+  from migrator.weights.convert import Options, convert, convert_back
+  from migrator.weights.restructure import parse
 
-  if dry_run:
-    layout, planned = converting.planned_for(source.resolve(), found, class_name, layout=layout, model=model,
-                                             arguments=given)
-    for line in preview(planned, target):
-      click.echo(line)
-    return 0
-  report = converting.convert(source.resolve(), target.absolute(), found, class_name, layout=layout, model=model,
-                              arguments=given, copy=copy, deep=verify == 'deep', budget=budget << 20)
-  _print(report, target)
+  changes = (*(parse(text, True) for text in stack), *(parse(text, False) for text in unstack))
+  options = Options(changes=changes, deep=verify == 'deep', dry=dry_run, budget=budget << 20, **more)
+  if side == 'linen':
+    report = convert_back(source.resolve(), target.absolute(), found, class_name, template=template, model=model,
+                          arguments=given, options=options)
+  else:
+    report = convert(source.resolve(), target.absolute(), found, class_name, model=model, arguments=given, rngs=rngs,
+                     options=options)
+  for line in preview(report) if dry_run else ():
+    click.echo(line)
+  if not dry_run:
+    _print(report, target)
   return 0
 
 

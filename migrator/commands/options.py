@@ -8,6 +8,7 @@ import click
 
 from migrator.config import MANIFEST, Settings
 from migrator.failure import Failure
+from migrator.roots import holding
 
 if TYPE_CHECKING:
   from migrator.manifest import Manifest
@@ -41,5 +42,4 @@ def load_manifest(file: Path) -> Manifest:
 
 def source_root(project: Path, manifest: Manifest) -> Path:
   """Returns the folder that the manifest's file names are relative to: the project's `src`, or itself."""
-  source = project / 'src'
-  return source if any((source / entry.file).is_file() for entry in manifest.classes.values()) else project
+  return holding(project, (entry.file for entry in manifest.classes.values()))

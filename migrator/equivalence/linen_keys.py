@@ -75,12 +75,12 @@ def watched_keys(log: KeyLog) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def constant_keys(key: jax.Array, streams: set[str] | None = None) -> Iterator[None]:
-  """Programs traced inside draw this key every time; `streams` is told what is drawn from."""
+def constant_keys(key: jax.Array, drawn: list[Draw] | None = None) -> Iterator[None]:
+  """Programs traced inside draw this key every time; `drawn` is told which module draws from which stream."""
 
   def make_rng(self: nn.Module, name: str = 'params') -> Any:
-    if streams is not None:
-      streams.add(name)
+    if drawn is not None:
+      drawn.append((self.path, name))
     return key
 
   with _replaced(make_rng):

@@ -92,9 +92,22 @@ class Checker:
       self.__exit__()
 
 
+class Watcher:
+  """Told about a run while it goes on; does nothing by itself."""
+
+  def roots(self, linen: Path, nnx: Path) -> None:
+    """The folders of both sources; the Linen one may be gone when the run ends."""
+
+  def begins(self, case: Case) -> None:
+    """A case begins."""
+
+  def ends(self, result: CaseResult) -> None:
+    """A case has ended."""
+
+
 def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path,
-               *, base: str | None = None, report_json: Path | None = None,
-               timeout: float = TIMEOUT, numbers: bool = True) -> CheckReport:
+               *, base: str | None = None, report_json: Path | None = None, timeout: float = TIMEOUT,
+               watcher: Watcher | None = None, numbers: bool = True) -> CheckReport:
   """Compares all cases and returns the report; its `exit_code` is 0 equal, 1 differences, 2 failures.
 
   Args:
@@ -105,16 +118,17 @@ def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Pat
     base: git revision of the repository of `nnx_root` that holds the Linen source.
     report_json: file to write the report to.
     timeout: seconds one step of one side may take.
+    watcher: told about the run while it goes on.
     numbers: compute numbers beside the proofs.
   """
-  report = _report(cases, manifest, linen_root, nnx_root, base, timeout, numbers)
+  report = _report(cases, manifest, linen_root, nnx_root, base, timeout, watcher or Watcher(), numbers)
   if report_json is not None:
     report_json.write_text(report.to_json(), encoding='utf-8')
   return report
 
 
 def _report(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path,
-            base: str | None, timeout: float, numbers: bool) -> CheckReport:
+            base: str | None, timeout: float, watcher: Watcher, numbers: bool) -> CheckReport:
   try:
     if not cases:
       raise Failure('there are no cases to check; write one under [[tool.linen2nnx.cases]]')
@@ -123,11 +137,19 @@ def _report(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path |
     known = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     source = contextlib.nullcontext(linen_root) if base is None else revision(nnx_root, base)
     with source as linen, Checker(known, linen or nnx_root, nnx_root, timeout=timeout,
-                                 numbers=numbers) as checker:
+                                  numbers=numbers) as checker:
+      watcher.roots(linen or nnx_root, nnx_root)
       versions = checker.versions()
-      return CheckReport(tuple(checker.check(case) for case in check_unique(list(cases))), versions)
+      return CheckReport(tuple(_watched(checker, case, watcher) for case in check_unique(list(cases))), versions)
   except Failure as error:
     return CheckReport(failure=str(error))
+
+
+def _watched(checker: Checker, case: Case, watcher: Watcher) -> CaseResult:
+  watcher.begins(case)
+  result = checker.check(case)
+  watcher.ends(result)
+  return result
 
 
 def read_manifest(file: Path) -> Manifest:

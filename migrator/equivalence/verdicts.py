@@ -115,16 +115,22 @@ class CheckReport:
       return FAILURE
     return max(case.exit_code for case in self.cases)
 
-  def to_json(self) -> str:
-    """Returns the JSON text; keys and their order are stable, no paths of the machine in it."""
+  def to_document(self) -> dict[str, Any]:
+    """Returns plain JSON values as `migrator/report/check/schema.json` describes them."""
     document = {
       'format': FORMAT, 'version': VERSION, 'exit_code': self.exit_code, 'failure': self.failure,
-      'versions': self.versions, 'cases': [_case(case) for case in self.cases],
+      'versions': self.versions, 'cases': [case_document(case) for case in self.cases],
     }
-    return json.dumps(_finite(document), indent=2, ensure_ascii=False, allow_nan=False) + '\n'
+    plain: dict[str, Any] = _finite(document)
+    return plain
+
+  def to_json(self) -> str:
+    """Returns the JSON text; keys and their order are stable, no paths of the machine in it."""
+    return json.dumps(self.to_document(), indent=2, ensure_ascii=False, allow_nan=False) + '\n'
 
 
-def _case(case: CaseResult) -> dict[str, Any]:
+def case_document(case: CaseResult) -> dict[str, Any]:
+  """Returns one case as the report has it; numbers may be infinite here."""
   return {'name': case.name, 'model': case.model, 'exit_code': case.exit_code, 'failure': case.failure,
           'notes': list(case.notes), 'proofs': [dataclasses.asdict(proof) for proof in case.proofs],
           'parts': [dataclasses.asdict(part) for part in case.parts]}

@@ -74,6 +74,7 @@ class Evidence:
 
   def __init__(self) -> None:
     self.observed: dict[str, list[Observed]] = {}
+    self.summaries: dict[Any, Any] = {}
 
   def add(
     self, user: str, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str
@@ -152,17 +153,17 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
   methods = entry_methods(source)
   observed = evidence.of(source.name)
   best: Analysis | None = None
-  best_seen: list[tuple[Any, ...]] = []
+  best_seen: dict[Any, Any] = {}
   tried: list[list[tuple[int, str]]] = []
   for choice in _choices(project, source, methods, observed):
-    found, seen = _interpret(project, source, methods, observed, choice)
+    found, seen = _interpret(project, source, methods, observed, choice, evidence.summaries)
     if best is None or _score(found) < _score(best):
       best, best_seen = found, seen
     if _score(best) == 0 or _hopeless(tried, found):
       break
   assert best is not None
   best.users = sorted({seen.user for seen in observed})
-  for owner, args, kwargs, method in best_seen:
+  for owner, args, kwargs, method in best_seen.values():
     evidence.add(source.name, owner, args, kwargs, method)
   return best
 
@@ -226,15 +227,18 @@ def _called_on_self(source: Any) -> set[str]:
 
 
 def _interpret(
-  project: Any, source: Any, methods: list[str], observed: list[Observed], choice: int
-) -> tuple[Analysis, list[Any]]:
+  project: Any,
+  source: Any,
+  methods: list[str],
+  observed: list[Observed],
+  choice: int,
+  summaries: dict[Any, Any],
+) -> tuple[Analysis, dict[Any, Any]]:
   record, table = Recording(), SymbolTable(oracle.symbol)
-  seen: list[Any] = []
-  it: Interpreter = Interpreter(
-    project, record, table, lambda *call: seen.append(call) if it.recording else None
-  )
+  seen: dict[Any, Any] = {}
+  it: Interpreter = Interpreter(project, record, table, seen.setdefault, summaries)
   subject = Instance(source, None, subject_fields(it, source, observed))
-  it.subject = subject  # type: ignore[attr-defined]
+  it.subject = subject
   analysis = Analysis(source, record, table, {}, {}, subject, {}, [])
   try:
     _methods(it, analysis, methods, observed, choice)
@@ -345,7 +349,7 @@ def unsized(record: Recording) -> list[tuple[int, str]]:
   problems = []
   for creation in record.order:
     if creation.kind not in ('layer', 'class'):
-      if creation.kind in ('param', 'variable') and isinstance(creation.value, Unknown):
+      if creation.kind in ('param', 'variable') and isinstance(creation.value, Unknown) and not creation.value.soft:
         problems.append((creation.line, creation.value.reason))
       continue
     reason = _missing_input(creation) or _out_of_range(creation)

@@ -1,4 +1,5 @@
 """Built-in functions and the methods of lists, dicts and strings."""
+
 from __future__ import annotations
 
 import ast
@@ -23,6 +24,9 @@ from .values import (
   contains,
   first_unknown,
 )
+
+# Functions whose result is taken for a whole number, where the arguments are sizes.
+_WHOLE = ('int', 'round', 'max', 'min', 'prod', 'ceil', 'clip', 'minimum', 'maximum')
 
 
 def builtin(
@@ -49,7 +53,7 @@ def static_call(
     )
   short = name.rsplit('.', 1)[-1]
   if contains(everything, Opaque):
-    if short in ('int', 'round', 'max', 'min', 'ceil', 'floor', 'prod', 'sum', 'abs', 'len', 'log2'):
+    if short in (*_WHOLE, 'floor', 'sum', 'abs', 'len', 'log2'):
       sizes = tuple(as_size(it, value) for value in args)
       if short in ('max', 'min', 'abs') and all(oracle.is_dim(value) for value in sizes):
         args = sizes
@@ -67,7 +71,7 @@ def static_call(
     if any(oracle.is_symbolic(value) for value in _flat(args)):
       return (
         expression_symbol(it, node)
-        if short in ('int', 'round', 'max', 'min', 'prod', 'ceil')
+        if short in _WHOLE
         else Opaque(ast.unparse(node), 'float')
       )
     return Unknown(f'{ast.unparse(node)} is not followed', node.lineno)
@@ -239,6 +243,7 @@ def _type(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: 
 def _sum(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, frame: Any) -> Value:
   if args and isinstance(args[0], (tuple, list)) and args[0] and contains(args[0], Array):
     from .operators import binary
+
     total = args[0][0]
     for item in args[0][1:]:
       total = binary(it, ast.Add, total, item, node)

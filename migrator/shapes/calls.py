@@ -1,4 +1,5 @@
 """Calls: functions of the repository, modules, methods of arrays and containers, and library functions."""
+
 from __future__ import annotations
 
 import ast
@@ -13,6 +14,7 @@ from .joins import join
 from .library import array_method, library_call
 from .loops import makes_modules
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
+from .plain_functions import only_computes
 from .transforms import call_mapped, transformed
 from .values import (
   Alternatives,
@@ -136,7 +138,10 @@ def call_value(
   if isinstance(function, ClassRef):
     return _class(it, function, args, kwargs, node, frame, partials, factory)
   if isinstance(function, Closure):
-    return call_closure(it, function, args, kwargs, node, frame)
+    result = call_closure(it, function, args, kwargs, node, frame)
+    if isinstance(result, Unknown) and only_computes(it, function) and not _at_call((*args, *kwargs.values())):
+      return Opaque(ast.unparse(node))  # what it returns is known where the module is made
+    return result
   if isinstance(function, Instance):
     return call_instance(it, function, args, kwargs, node, frame)
   if isinstance(function, Mapped):
@@ -150,6 +155,10 @@ def call_value(
   if isinstance(function, Late):
     return Unknown(f'{ast.unparse(node.func)} is a function given at the call', node.lineno)
   return Unknown(f'{ast.unparse(node.func)} is not callable here', node.lineno)
+
+
+def _at_call(values: tuple[Value, ...]) -> bool:
+  return contains(values, (Array, Late, Unknown, Instance, VariableRef))
 
 
 def _caller(it: Any, node: ast.Call, frame: Any) -> Callable[[Value, tuple[Value, ...]], Value]:
@@ -173,14 +182,11 @@ def _alternatives(
     and len(followed) < len(results)
     and not any(isinstance(option, Instance) for option in function.options)
   ):
-    if it.recording:
-      it.record.notes.append(
-        (
-          node.lineno,
-          f'some choices of {ast.unparse(node.func)} could not be followed and were taken to '
-          'give the shape of the others',
-        )
-      )
+    it.note(
+      node.lineno,
+      f'some choices of {ast.unparse(node.func)} could not be followed and were taken to '
+      'give the shape of the others',
+    )
     results = followed
   if (
     all(isinstance(result, Array) for result in results)
@@ -200,10 +206,7 @@ def _opaque(
     return Unknown(f'the module in {function.source} is not known', node.lineno)
   array = next((arg for arg in args if isinstance(arg, Array) and arg.dtype != 'key'), None)
   if array is not None:
-    if it.recording:
-      it.record.notes.append(
-        (node.lineno, f'{function.source or "a function"} was taken to keep the shape of its argument')
-      )
+    it.note(node.lineno, f'{function.source or "a function"} was taken to keep the shape of its argument')
     return Array(array.shape, array.dtype)
   unknown = first_unknown((*args, *kwargs.values()))
   if unknown is not None:
@@ -263,16 +266,16 @@ def call_closure(
 ) -> Value:
   """Interprets a function of the repository in place."""
   if frame.depth > MAX_DEPTH:
+    it.not_general()
     return Unknown('calls are nested too deeply', node.lineno)
   if it.active.count(_identity(function)) > 1:
+    it.not_general()
     return Unknown(f'{getattr(function.node, "name", "lambda")} calls itself', node.lineno)
   env = dict(function.env or {})
   problem = bind(it, function, args, kwargs, env, node)
   if problem is not None:
     return Unknown(problem, node.lineno)
-  subject = (
-    frame.subject if function.self_value is None else (function.self_value is getattr(it, 'subject', None))
-  )
+  subject = frame.subject if function.self_value is None else (function.self_value is it.subject)
   inner = Frame(
     env,
     function.module,
@@ -316,6 +319,7 @@ def _followed(it: Any, function: Closure, inner: Frame, node: ast.Call, frame: A
 
 
 def _too_large(it: Any, function: Closure, node: ast.Call, frame: Any) -> Unknown:
+  it.not_general()
   name = getattr(function.node, 'name', 'a function')
   body = function.node.body
   if (
@@ -361,10 +365,10 @@ def bind(
   if len(args) > len(names):
     if parameters.vararg is None:
       return f'too many arguments for {getattr(function.node, "name", "a lambda")}'
-    env[parameters.vararg.arg] = tuple(args[len(names):])
+    env[parameters.vararg.arg] = tuple(args[len(names) :])
   elif parameters.vararg is not None:
     env[parameters.vararg.arg] = ()
-  given = set(names[:len(args)])
+  given = set(names[: len(args)])
   allowed = [*names, *(parameter.arg for parameter in parameters.kwonlyargs)]
   rest = {name: value for name, value in kwargs.items() if name not in allowed}
   env.update({name: value for name, value in kwargs.items() if name in allowed})
@@ -404,7 +408,7 @@ def _super_call(it: Any, node: ast.Call, frame: Any) -> Value:
   if owner is None or instance is None or instance.source is None:
     return Unknown('super() outside a module', node.lineno)
   mro = list(instance.source.mro)
-  after = mro[mro.index(owner) + 1:] if owner in mro else []
+  after = mro[mro.index(owner) + 1 :] if owner in mro else []
   for source in after:
     if name in source.own_methods:
       method = source.own_methods[name]
@@ -475,8 +479,16 @@ def _external(
   return library_call(it, name, args, kwargs, node)
 
 
-def _linen(it: Any, name: str, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any,
-           partials: tuple[Any, ...], factory: str | None) -> Value:
+def _linen(
+  it: Any,
+  name: str,
+  args: tuple[Value, ...],
+  kwargs: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  partials: tuple[Any, ...],
+  factory: str | None,
+) -> Value:
   short = name.removeprefix('flax.linen.').split('.')[0]
   if name.rsplit('.', 1)[-1] in ('remat', 'checkpoint') and args and isinstance(args[0], ClassRef):
     return ClassRef(args[0].source, 'Checkpoint' + args[0].prefix)

@@ -1,4 +1,5 @@
 """Comprehensions: pass by pass where the iterable is known, else one element that stands for all."""
+
 from __future__ import annotations
 
 import ast

@@ -1,4 +1,5 @@
 """Comparisons over abstract values: True, False, or a condition that is not known."""
+
 from __future__ import annotations
 
 import ast

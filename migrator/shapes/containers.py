@@ -1,4 +1,5 @@
 """Tuples, lists, dicts, subscripts and unpacking."""
+
 from __future__ import annotations
 
 import ast
@@ -9,6 +10,7 @@ from . import oracle
 from .expressions import any_of, as_size, evaluate, expression_symbol, handles, variable_value
 from .joins import elements, join
 from .symbols import SymbolInfo
+from .trees import of_tree, tree_of
 from .values import (
   Alternatives,
   Array,
@@ -20,6 +22,7 @@ from .values import (
   Structure,
   Unknown,
   Value,
+  VariableTree,
   first_unknown,
 )
 
@@ -136,7 +139,12 @@ def subscript(it: Any, owner: Value, index: Value, node: ast.Subscript) -> Value
     return Late(owner.names, ast.unparse(node))
   if isinstance(owner, Structure):
     return _structure_item(owner, index, node)
+  if isinstance(owner, VariableTree):
+    return of_tree(it, owner, index, node)
   if isinstance(owner, Bound) and owner.name == 'variables':
+    tree = tree_of(it, owner.owner, index)
+    if tree is not None:
+      return tree
     return Unknown(f'{ast.unparse(node)} may not be there', node.lineno, soft=True)
   if isinstance(owner, External):
     return Opaque(ast.unparse(node), 'any')
@@ -246,8 +254,8 @@ def unpack(it: Any, value: Value, target: Any, frame: Any) -> list[Value]:
   if isinstance(value, (tuple, list)):
     if star is not None and len(value) >= count - 1:
       after = count - star - 1
-      middle = list(value[star:len(value) - after])
-      return [*value[:star], middle, *value[len(value) - after:]]
+      middle = list(value[star : len(value) - after])
+      return [*value[:star], middle, *value[len(value) - after :]]
     if len(value) == count:
       return list(value)
     return [Unknown(f'{len(value)} values cannot be unpacked into {count} targets', target.lineno)] * count
@@ -256,7 +264,7 @@ def unpack(it: Any, value: Value, target: Any, frame: Any) -> list[Value]:
   if isinstance(value, Late):
     return [value] * count
   if isinstance(value, Repeated):
-    return (list(value.items) if len(value.items) == count else [value.element] * count)
+    return list(value.items) if len(value.items) == count else [value.element] * count
   if isinstance(value, Opaque):
     return [_opaque_part(it, value, item, position) for position, item in enumerate(target.elts)]
   if isinstance(value, Unknown):

@@ -44,8 +44,7 @@ def contracted(it: Any, name: str, values: Any, line: int) -> Value | None:
     result = oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), changed, key=('function', name))
   except oracle.OracleFailure:
     return None
-  if it.recording:
-    it.record.notes.append((line, f'the operands of {name} are contracted, so their sizes were taken as equal'))
+  it.note(line, f'the operands of {name} are contracted, so their sizes were taken as equal')
   return result
 
 

@@ -1,4 +1,5 @@
 """Sizes: ints and the dimension expressions of one symbolic scope of JAX, which only this file imports."""
+
 from __future__ import annotations
 
 import functools
@@ -16,6 +17,7 @@ os.environ.setdefault('JAX_TRACEBACK_FILTERING', 'off')
 def load_jax() -> Any:
   import jax
   import jax.export
+
   return jax
 
 

@@ -1,4 +1,5 @@
 """Local variables by branch: copies, and what a condition says about them."""
+
 from __future__ import annotations
 
 import ast
@@ -16,8 +17,13 @@ def narrow(test: ast.expr, answer: bool, env: dict[str, Value]) -> dict[str, Val
     for part in test.values:
       env = narrow(part, True, env)
     return env
-  if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Name)
-          and isinstance(test.comparators[0], ast.Constant) and test.comparators[0].value is None):
+  if not (
+    isinstance(test, ast.Compare)
+    and len(test.ops) == 1
+    and isinstance(test.left, ast.Name)
+    and isinstance(test.comparators[0], ast.Constant)
+    and test.comparators[0].value is None
+  ):
     return env
   is_none = isinstance(test.ops[0], (ast.Is, ast.Eq)) == answer
   value = env.get(test.left.id)

@@ -1,4 +1,5 @@
 """What the interpreter reports: creations of submodules and variables, and their uses."""
+
 from __future__ import annotations
 
 import ast

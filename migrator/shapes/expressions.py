@@ -2,6 +2,7 @@
 
 Operators are in `operators.py`, comparisons in `conditions.py`, containers in `containers.py`.
 """
+
 from __future__ import annotations
 
 import ast
@@ -36,10 +37,12 @@ _HANDLERS: dict[type, Callable[..., Value]] = {}
 
 def handles(*kinds: type) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
   """Registers a function as the one that evaluates these kinds of expressions."""
+
   def register(function: Callable[..., Value]) -> Callable[..., Value]:
     for kind in kinds:
       _HANDLERS[kind] = function
     return function
+
   return register
 
 
@@ -102,8 +105,9 @@ def global_value(it: Any, qualified: str, node: ast.AST) -> Value:
   module_name, name = qualified.split(':', 1)
   owner, dot, attribute_name = name.rpartition('.')
   if dot and f'{module_name}:{owner}' in it.project.classes:
-    return _class_attribute(it, ClassRef(it.project.classes[f'{module_name}:{owner}']), attribute_name,
-                            getattr(node, 'lineno', 0))
+    return _class_attribute(
+      it, ClassRef(it.project.classes[f'{module_name}:{owner}']), attribute_name, getattr(node, 'lineno', 0)
+    )
   module = it.project.modules.get(module_name)
   if module is None or '.' in name:
     return Unknown(f'{qualified} is not followed', getattr(node, 'lineno', 0))
@@ -152,6 +156,7 @@ def attribute(it: Any, owner: Value, name: str, node: ast.AST, frame: Any) -> Va
     return _array_attribute(it, owner, name, line)
   if isinstance(owner, Instance):
     from .modules import instance_attribute
+
     return instance_attribute(it, owner, name, node, frame)
   if isinstance(owner, Opaque):
     return opaque_attribute(it, owner, name)
@@ -221,6 +226,7 @@ def opaque_attribute(it: Any, owner: Opaque, name: str) -> Value:
     field = described.fields.get(name)
   if field is not None:
     from .fields import field_value
+
     return field_value(it, field, source)
   if name in ('dtype', 'param_dtype'):
     return Opaque(source, 'dtype')
@@ -269,6 +275,7 @@ def _named(it: Any, node: ast.NamedExpr, frame: Any) -> Value:
 @handles(ast.Call)
 def _call(it: Any, node: ast.Call, frame: Any) -> Value:
   from .calls import evaluate_call
+
   return evaluate_call(it, node, frame)
 
 

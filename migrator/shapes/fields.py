@@ -1,4 +1,5 @@
 """The symbolic value of a dataclass field, from its annotation and default."""
+
 from __future__ import annotations
 
 import ast
@@ -54,6 +55,7 @@ def field_value(it: Any, field: Any, source: str) -> Value:
 
 def _makes_modules(default: Value) -> bool:
   from . import oracle
+
   if isinstance(default, Partial):
     return _makes_modules(default.function)
   if isinstance(default, ClassRef):
@@ -64,6 +66,7 @@ def _makes_modules(default: Value) -> bool:
 def _default(it: Any, field: Any) -> Value:
   from .expressions import evaluate
   from .frames import Frame
+
   if field.default is None or field.default_factory:
     return None
   recording, it.recording = it.recording, False
@@ -136,6 +139,7 @@ def _sequence(node: ast.expr | None) -> tuple[str, int]:
 
 def _class_kind(it: Any, node: ast.expr, field: Any) -> tuple[str, str, int, str | None]:
   from .expressions import dotted_text
+
   text = dotted_text(node)
   qualified = it.project.resolve(field.owner.module, text) if text else None
   if qualified == 'flax.linen.Module':

@@ -1,4 +1,5 @@
 """One activation of a function, and how much work one class is worth."""
+
 from __future__ import annotations
 
 import ast

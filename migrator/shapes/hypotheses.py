@@ -1,4 +1,5 @@
 """What a method may be called with: flags, optional arguments, and arrays of a guessed rank."""
+
 from __future__ import annotations
 
 import ast
@@ -61,7 +62,7 @@ class Parameter:
 def parameters(node: ast.FunctionDef, skip_first: bool = True) -> list[Parameter]:
   """Returns the parameters of a method with their roles."""
   arguments = node.args
-  positional = [*arguments.posonlyargs, *arguments.args][1 if skip_first else 0:]
+  positional = [*arguments.posonlyargs, *arguments.args][1 if skip_first else 0 :]
   defaults = dict(zip([argument.arg for argument in reversed(positional)], reversed(arguments.defaults)))
   for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
     if default is not None:
@@ -143,6 +144,9 @@ def _rank(node: ast.FunctionDef, name: str, annotation: str) -> int | None:
   text = re.search(r"""Array, ['"]([^'"]*)['"]""", annotation)
   if text and '...' not in text.group(1) and '*' not in text.group(1):
     return len(text.group(1).split())
+  told = _told(node, name)
+  if told is not None:
+    return told
   for child in ast.walk(node):
     if (
       isinstance(child, ast.Assign)
@@ -158,6 +162,16 @@ def _rank(node: ast.FunctionDef, name: str, annotation: str) -> int | None:
         value = child.comparators[0].value
         return value if isinstance(value, int) else None
   return None
+
+
+def _told(node: ast.FunctionDef, name: str) -> int | None:
+  """Returns the rank that the docstring gives: `x (tensor): Image of shape [N, H, W, C].`"""
+  text = ast.get_docstring(node) or ''
+  line = re.search(rf'^\s*{name}\b[^\n]*:[^\n]*shape *[\[(]([^\])]*)[\])]', text, re.MULTILINE)
+  if line is None or not re.fullmatch(r"[\w' */+-]+(, *[\w' */+-]+)*,?", line.group(1)) or '**' in line.group(1):
+    return None
+  axes = [part for part in line.group(1).split(',') if part.strip()]
+  return None if any(part.strip().startswith('*') for part in axes) else len(axes)
 
 
 # -- bindings ------------------------------------------------------------------------------------
@@ -188,9 +202,12 @@ def attempts(
              if parameter.role == 'optional' else _guess(it, method, parameter, rank, arrays, same)
              for parameter in listed}
     if any('mask' in parameter.name for parameter in arrays[1:]):
-      yield {parameter.name: Unknown(f'argument {parameter.name} may be None', 0, soft=True)
-             if parameter.role == 'array' and 'mask' in parameter.name and parameter is not arrays[0]
-             else _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
+      yield {
+        parameter.name: Unknown(f'argument {parameter.name} may be None', 0, soft=True)
+        if parameter.role == 'array' and 'mask' in parameter.name and parameter is not arrays[0]
+        else _guess(it, method, parameter, rank, arrays, same)
+        for parameter in listed
+      }
 
 
 def _guess(
@@ -198,7 +215,7 @@ def _guess(
 ) -> Value:
   if parameter.role == 'flag':
     return Late(frozenset({parameter.name}), parameter.name, parameter.optional)
-  if parameter.role == 'optional':
+  if parameter.role == 'optional' and (parameter.rank is None or parameter.rank == 0):
     return Unknown(f'argument {parameter.name} may be absent', 0, soft=True)
   if parameter.dtype == 'key':
     return Array((), 'key')
@@ -212,7 +229,7 @@ def _guess(
     if axis == 0 and not last:
       owner = first
     dims.append(input_symbol(it, method, owner.name, axis, rank))
-  return Array(tuple(dims), parameter.dtype)
+  return Array(tuple(dims), parameter.dtype, optional=parameter.role == 'optional')
 
 
 def _present(it: Any, method: str, parameter: Parameter, rank: int, first: Parameter) -> Value:

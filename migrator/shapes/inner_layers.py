@@ -17,6 +17,7 @@ def note_inner_uses(
   A cell sees one step of the sequence, a layer of layers sees the input itself.
   """
   from rewrites.registry import layer_for
+
   if not it.recording or not args or not isinstance(args[0], Array):
     return
   for child in record.children:
@@ -39,4 +40,4 @@ def _step(cell: Instance, sequence: Array) -> Array:
   cut = len(sequence.shape) - features - 1
   if cut < 0:
     return sequence
-  return Array(sequence.shape[:cut] + sequence.shape[cut + 1:], sequence.dtype)
+  return Array(sequence.shape[:cut] + sequence.shape[cut + 1 :], sequence.dtype)

@@ -3,6 +3,7 @@
 Expressions are in `expressions.py` and the files beside it, calls in `calls.py`.  The interpreter never runs
 user code: it evaluates the syntax tree over the values of `values.py` and asks the oracle for shapes.
 """
+
 from __future__ import annotations
 
 import ast
@@ -16,6 +17,7 @@ from .expressions import closure, evaluate, note_attribute, truth
 from .frames import Budget, Frame
 from .joins import join, join_env
 from .loops import after_loop, close_carried, concrete_passes, loop_element, makes_modules, widen
+from .summaries import Noticed
 from .symbols import SymbolTable
 from .values import Instance, Opaque, Unknown, Value
 
@@ -27,11 +29,18 @@ class Interpreter:
 
   project: the `Project` that resolves names.
   record: where creations, uses and values are reported.
-  evidence: called with (class name, fields, args, kwargs, method) for every call of a repository module.
+  evidence: called with (pattern, (instance, args, kwargs, method)) for every call of a repository module.
+  summaries: what calls of repository classes gave, for all classes.
   """
 
   def __init__(
-    self, project: Any, record: Recording, table: SymbolTable, evidence: Any = None, steps: int = 8_000
+    self,
+    project: Any,
+    record: Recording,
+    table: SymbolTable,
+    evidence: Any = None,
+    summaries: dict[Any, Any] | None = None,
+    steps: int = 8_000,
   ) -> None:
     self.project = project
     self.record = record
@@ -43,7 +52,11 @@ class Interpreter:
     self.too_large: set[ast.AST] = set()
     self.divisions: dict[str, Any] = {}
     self.names: dict[tuple[int, str, int], str | None] = {}
-    self.memory: dict[Any, Value] = {}
+    self.memory: dict[Any, tuple[Value, Noticed]] = {}
+    self.summaries = {} if summaries is None else summaries
+    self.open: list[Noticed] = []
+    self.told: dict[int, Noticed] = {}
+    self.subject: Instance | None = None
     self.active: list[str] = []
     self.module_values: dict[str, Value] = {}
 
@@ -56,6 +69,31 @@ class Interpreter:
     self.steps -= 1
     if self.steps < self.floor:
       raise Budget('the class is too large to follow')
+
+  # -- what is noticed on the way ------------------------------------------------------------
+
+  def note(self, line: int, text: str) -> None:
+    """Writes down an assumption about sizes."""
+    self.notice(Noticed(notes=[(line, text)]))
+
+  def notice_call(self, pattern: Any, call: tuple[Any, ...]) -> None:
+    """Writes down how a repository class is used: (instance, args, kwargs, method)."""
+    self.notice(Noticed(calls={pattern: call}))
+
+  def not_general(self) -> None:
+    """Says that the answers under way hang on where they were asked."""
+    self.notice(Noticed(general=False))
+
+  def notice(self, noticed: Noticed) -> None:
+    """Adds what was noticed to the record and to the call that is followed at present."""
+    if self.open:
+      self.open[-1].add(noticed)
+    if self.recording and id(noticed) not in self.told:
+      self.told[id(noticed)] = noticed
+      self.record.notes += [item for item in noticed.notes if item not in self.record.notes]
+      if self.evidence is not None:
+        for pattern, call in noticed.calls.items():
+          self.evidence(pattern, call)
 
   # -- functions ----------------------------------------------------------------------------
 
@@ -200,8 +238,10 @@ class Interpreter:
     passes = concrete_passes(iterable)
     if passes is not None and not makes_modules(node.body) and len(passes) <= _MAX_CONCRETE_PASSES:
       return self._concrete_loop(node, passes, frame)
+
     def bind() -> None:
       self.assign(node.target, loop_element(self, iterable, node.target, node), frame)
+
     self._widen(node, frame, bind, ran=bool(passes))
     return self.block(node.orelse, frame) if node.orelse else False
 
@@ -293,6 +333,7 @@ class Interpreter:
     owner = evaluate(self, target.value, frame)
     if isinstance(owner, Instance):
       owner.attributes[target.attr] = value
+      owner.altered = owner.altered or owner is not frame.self_value
       note_attribute(owner, target.attr, value)
       return
     if target.attr == 'value':

@@ -1,4 +1,5 @@
 """Joining what two branches of an unknown condition leave behind."""
+
 from __future__ import annotations
 
 import ast
@@ -47,7 +48,22 @@ def join(left: Value, right: Value, test: ast.expr | None, table: SymbolTable, n
     return {key: join(left[key], right[key], test, table, str(key)) for key in left}
   if isinstance(left, Opaque) and isinstance(right, Opaque):
     return Opaque('', left.kind if left.kind == right.kind else 'any')
-  return _either([left, right])
+  return _few(_either([left, right]), test, table, name)
+
+
+_MOST_ALTERNATIVES = 4
+
+
+def _few(value: Value, test: ast.expr | None, table: SymbolTable, name: str) -> Value:
+  """Many arrays of one rank become one whose sizes are either: following each would double with every call."""
+  if not isinstance(value, Alternatives) or len(value.options) <= _MOST_ALTERNATIVES:
+    return value
+  first, *others = value.options
+  if not all(isinstance(item, Array) and len(item.shape) == len(first.shape) for item in value.options):
+    return value
+  for other in others:
+    first = _arrays(first, other, test, table, name)
+  return first
 
 
 def _is_size(value: Value) -> bool:
@@ -132,8 +148,10 @@ def _arrays(left: Array, right: Array, test: ast.expr | None, table: SymbolTable
     return Unknown(
       f'{name or "a value"} has rank {len(left.shape)} or {len(right.shape)}, depending on a condition'
     )
-  dims = tuple(a if oracle.same(a, b) is True else _sizes(a, b, test, table, f'{name}_{axis}')
-               for axis, (a, b) in enumerate(zip(left.shape, right.shape)))
+  dims = tuple(
+    a if oracle.same(a, b) is True else _sizes(a, b, test, table, f'{name}_{axis}')
+    for axis, (a, b) in enumerate(zip(left.shape, right.shape))
+  )
   dtype = left.dtype if left.dtype == right.dtype else 'float32'
   return Array(dims, dtype, left.optional or right.optional)
 

@@ -1,4 +1,5 @@
 """Shapes through Linen layers: builds the real layer and asks the oracle."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -140,8 +141,11 @@ def _with_zero_initializers(layer: str, constructor: dict[str, Any]) -> dict[str
   """Variance-scaling initializers want concrete sizes; zeros do not."""
   signature = oracle.signature(layer)
   zeros = oracle.find('flax.linen.initializers.zeros')
-  initializers = {name: zeros for name in (signature.parameters if signature else ())
-                  if name.endswith('_init') and name not in ('carry_init', 'negative_slope_init')}
+  initializers = {
+    name: zeros
+    for name in (signature.parameters if signature else ())
+    if name.endswith('_init') and name not in ('carry_init', 'negative_slope_init')
+  }
   return {**initializers, **constructor}
 
 

@@ -1,4 +1,5 @@
 """Calls of library functions and of methods of arrays: JAX itself gives the result."""
+
 from __future__ import annotations
 
 import ast
@@ -31,6 +32,8 @@ from .values import (
 
 # Keywords of older JAX versions that code still uses.
 _OLD_KEYWORDS = {'jax.numpy.clip': {'a': 'arr', 'a_min': 'min', 'a_max': 'max'}}
+
+_ARRAYS = ('jax.numpy.array', 'jax.numpy.asarray', 'numpy.array', 'numpy.asarray')
 
 # Arguments that change numbers or dtypes, never shapes; JAX wants their concrete value.
 _SHAPELESS = ('precision', 'preferred_element_type', 'dtype', 'out_sharding', 'broadcast_dropout')
@@ -94,6 +97,8 @@ def library_call(
     found = builtin_calls.static_call(it, name, args, kwargs, node)
     if not isinstance(found, (Unknown, Opaque)) or not name.startswith('numpy.'):
       return found
+    if isinstance(found, Opaque) and all(_is_scalar(arg) for arg in args):
+      return found  # a number that fields decide
   if name.startswith('numpy.') and hasattr(oracle.find('jax.numpy'), name.removeprefix('numpy.')):
     name = f'jax.{name}'  # NumPy wants values; shapes are the same
   if name.startswith('flax.linen.'):
@@ -102,6 +107,15 @@ def library_call(
     kwargs = {
       key: True if isinstance(value, Late) and not value.optional else value for key, value in kwargs.items()
     }
+  if name.startswith('jax.random.') and not name.endswith(('.PRNGKey', '.key')):
+    args, kwargs = _with_key(args, kwargs)
+  if name in _ARRAYS and args and _is_flat(args[0]):
+    length = builtin_calls.builtin(it, 'len', args[:1], {}, node, None)
+    return Array((length,)) if oracle.is_dim(length) else Unknown('a list of unknown length', node.lineno)
+  if name in _ARRAYS and args and isinstance(args[0], Opaque) and args[0].source.endswith(']'):
+    return Unknown(f'the shape of {args[0].source} is not known', node.lineno, soft=True)
+  if _outside(name) and _static(args, kwargs):
+    return Opaque(ast.unparse(node))
   old = _OLD_KEYWORDS.get(name, {})
   kwargs = {old.get(key, key): value for key, value in kwargs.items()}
   if args and isinstance(args[0], Alternatives):
@@ -141,9 +155,8 @@ def library_call(
 
 
 def _unseen_mask(it: Any, args: tuple[Value, ...], node: ast.Call) -> tuple[Value, ...]:
-  if it.recording:
-    text = ast.unparse(node.args[0])[:60] if node.args else 'the mask'
-    it.record.notes.append((node.lineno, f'{text} was taken to fit the arrays it chooses from'))
+  text = ast.unparse(node.args[0])[:60] if node.args else 'the mask'
+  it.note(node.lineno, f'{text} was taken to fit the arrays it chooses from')
   return (Array((), 'bool'), *args[1:])
 
 
@@ -177,12 +190,40 @@ def _broadcast(it: Any, name: str, values: Any, line: int) -> Value | None:
       result = oracle.trace(lambda v: oracle.find(name)(*v[0], **v[1]), changed, key=('function', name))
     except oracle.OracleFailure:
       continue
-    if it.recording:
-      it.record.notes.append(
-        (line, f'the operands of {name} are broadcast, so their sizes were taken as equal')
-      )
+    it.note(line, f'the operands of {name} are broadcast, so their sizes were taken as equal')
     return result
   return None
+
+
+def _with_key(args: tuple[Value, ...], kwargs: dict[str, Value]) -> tuple[tuple[Value, ...], dict[str, Value]]:
+  """Takes what is not known, given to a function of jax.random as its key, for a key."""
+  if args and isinstance(args[0], Opaque):
+    return (Array((), 'key'), *args[1:]), kwargs
+  if isinstance(kwargs.get('key'), Opaque):
+    return args, {**kwargs, 'key': Array((), 'key')}
+  return args, kwargs
+
+
+def _outside(name: str) -> bool:
+  """Tells whether a function belongs to a library that knows nothing of arrays of JAX."""
+  try:
+    oracle.find(name)
+  except oracle.OracleFailure as error:
+    return 'outside the libraries' in str(error)
+  return False
+
+
+def _is_flat(value: Value) -> bool:
+  """Tells whether a field holds a flat sequence of numbers, judging by its default."""
+  return isinstance(value, Opaque) and value.kind == 'sequence' and isinstance(value.default, tuple) and all(
+    isinstance(item, (int, float)) for item in value.default
+  )
+
+
+def _is_scalar(value: Value) -> bool:
+  return isinstance(value, (int, float, str)) or oracle.is_dim(value) or (
+    isinstance(value, Opaque) and value.kind in ('int', 'float', 'bool', 'any')
+  )
 
 
 def _static(args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:

@@ -1,4 +1,5 @@
 """Library functions given a list whose length is a symbol: stack, concatenate and array."""
+
 from __future__ import annotations
 
 import math
@@ -29,7 +30,7 @@ def of_list(it: Any, line: int, name: str, args: tuple[Value, ...], kwargs: dict
     return Array((*shape[:place], length, *shape[place:]), _dtype(args[0].element))
   if short == 'concatenate' and shape:
     place = axis % len(shape)
-    return Array((*shape[:place], math.prod((shape[place], length)), *shape[place + 1:]))
+    return Array((*shape[:place], math.prod((shape[place], length)), *shape[place + 1 :]))
   return None
 
 

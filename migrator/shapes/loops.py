@@ -1,4 +1,5 @@
 """Loops: what an iterable yields, and what changes from pass to pass."""
+
 from __future__ import annotations
 
 import ast
@@ -139,8 +140,10 @@ def _text(node: ast.expr) -> str:
 def widen(it: Any, name: str, start: Value, now: Value, loop: ast.AST) -> Value | None:
   """Returns what stands for a variable in every pass, or None if it does not change."""
   if isinstance(now, Array) and isinstance(start, Array) and len(now.shape) == len(start.shape):
-    dims = tuple(_widen_dim(it, f'{name}_{_axis_name(axis, len(now.shape))}', a, b, loop)
-                 for axis, (a, b) in enumerate(zip(start.shape, now.shape)))
+    dims = tuple(
+      _widen_dim(it, f'{name}_{_axis_name(axis, len(now.shape))}', a, b, loop)
+      for axis, (a, b) in enumerate(zip(start.shape, now.shape))
+    )
     changed = any(a is not b for a, b in zip(dims, start.shape)) or now.optional != start.optional
     return Array(dims, now.dtype, start.optional or now.optional) if changed else None
   if oracle.is_dim(now) and oracle.is_dim(start):

@@ -1,4 +1,5 @@
 """Modules inside the interpreter: attributes, `setup`, calls, and the Linen module interface."""
+
 from __future__ import annotations
 
 import ast
@@ -10,8 +11,8 @@ from .events import Creation, Use
 from .guessed import guessed_input
 from .inner_layers import note_inner_uses
 from .joins import elements, join
-from .keys import NoKey, memory_key
 from .layers import layer_output, parameter_shape
+from .summaries import follow
 from .values import (
   Alternatives,
   Array,
@@ -57,18 +58,22 @@ _API = (
   'lazy_init',
 )
 _REFUSED = {
-    'is_mutable_collection': 'self.is_mutable_collection() has no counterpart in NNX',
-    'has_variable': 'self.has_variable() asks for a variable by a computed name',
-    'get_variable': 'self.get_variable() reads another variable by name',
-    'put_variable': 'self.put_variable() writes another variable by name',
-    'variables': 'self.variables reads the whole variable tree',
-    'scope': 'self.scope is internal to Linen',
-    'parent': 'self.parent has no counterpart in NNX',
-    'path': 'self.path has no counterpart in NNX',
-    'clone': 'self.clone() copies an unbound module', 'copy': 'self.copy() copies an unbound module',
-    'bind': 'bind() has no counterpart in NNX', 'unbind': 'unbind() has no counterpart in NNX',
-    'init': 'init() is called inside a module', 'apply': 'apply() is called inside a module',
-    'has_rng': 'self.has_rng() has no counterpart in NNX', 'perturb': 'self.perturb() is not migrated yet',
+  'is_mutable_collection': 'self.is_mutable_collection() has no counterpart in NNX',
+  'has_variable': 'self.has_variable() asks for a variable by a computed name',
+  'get_variable': 'self.get_variable() reads another variable by name',
+  'put_variable': 'self.put_variable() writes another variable by name',
+  'variables': 'self.variables reads the whole variable tree',
+  'scope': 'self.scope is internal to Linen',
+  'parent': 'self.parent has no counterpart in NNX',
+  'path': 'self.path has no counterpart in NNX',
+  'clone': 'self.clone() copies an unbound module',
+  'copy': 'self.copy() copies an unbound module',
+  'bind': 'bind() has no counterpart in NNX',
+  'unbind': 'unbind() has no counterpart in NNX',
+  'init': 'init() is called inside a module',
+  'apply': 'apply() is called inside a module',
+  'has_rng': 'self.has_rng() has no counterpart in NNX',
+  'perturb': 'self.perturb() is not migrated yet',
 }
 
 
@@ -89,6 +94,7 @@ def instance_attribute(it: Any, owner: Instance, name: str, node: ast.AST, frame
     if name in source.constants:
       from .expressions import evaluate
       from .frames import Frame
+
       return evaluate(it, source.constants[name], Frame({}, source.module, source.node))
     nested = it.project.classes.get(f'{source.name}.{name}')
     if nested is not None:
@@ -107,6 +113,7 @@ def _method(it: Any, owner: Instance, method: Any, node: ast.AST, frame: Any) ->
   if not method.is_property:
     return function
   from .calls import call_closure
+
   call = node if isinstance(node, ast.Call) else ast.copy_location(ast.Call(node, [], []), node)  # type: ignore[arg-type]
   return call_closure(it, function, (), {}, call, frame)
 
@@ -120,8 +127,16 @@ def ensure_setup(it: Any, owner: Instance, frame: Any) -> None:
   if setup is None:
     return
   from .frames import Frame
-  inner = Frame({'self': owner}, setup.owner.module, setup.node, owner, setup.owner,
-                subject=owner is getattr(it, 'subject', None), depth=frame.depth + 1)
+
+  inner = Frame(
+    {'self': owner},
+    setup.owner.module,
+    setup.node,
+    owner,
+    setup.owner,
+    subject=owner is it.subject,
+    depth=frame.depth + 1,
+  )
   it.run(inner, setup.node.body)
 
 
@@ -140,15 +155,29 @@ def call_instance(
     if inputs:
       results = [call_instance(it, owner, (item, *args[1:]), kwargs, node, frame, method) for item in inputs]
       return functools.reduce(lambda left, right: join(left, right, None, it.table, 'either'), results)
+  if method == 'apply' and owner.source is None and len(args) == 2 and isinstance(args[0], dict):
+    return _applied(it, owner, args, kwargs, node, frame)
   use = None
   if owner.creation is not None and it.recording:
     use = Use(node, args, kwargs, method, frame.node, names=_snapshot(frame))
     owner.creation.uses.append(use)
-  result = _layer_call(it, owner, args, kwargs, node, frame, method) if owner.source is None else \
-      _class_call(it, owner, args, kwargs, node, frame, method)
+  result = (
+    _layer_call(it, owner, args, kwargs, node, frame, method)
+    if owner.source is None
+    else follow(it, owner, args, kwargs, node, frame, method)
+  )
   if use is not None:
     use.output = result
   return result
+
+
+def _applied(
+  it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
+) -> Value:
+  """`layer.apply({'params': weights}, x)`: the layer with weights that are not its own."""
+  if owner.creation is not None and it.recording:
+    owner.creation.uses.append(Use(node, args, kwargs, 'apply', frame.node, names=_snapshot(frame)))
+  return _layer_call(it, owner, args[1:], {}, node, frame, '__call__')
 
 
 def _layer_call(
@@ -182,7 +211,7 @@ def _layer_call(
     and isinstance(args[0], Array)
     and len(args[0].shape) == len(kernel) + 1
   ):
-    it.record.notes.append((node.lineno, 'unbatched: the convolution is given an array without a batch axis'))
+    it.note(node.lineno, 'unbatched: the convolution is given an array without a batch axis')
   try:
     return layer_output(_sized(it, owner), tuple(as_size(it, arg) for arg in args), kwargs, method)
   except oracle.OracleFailure as error:
@@ -191,15 +220,22 @@ def _layer_call(
 
 def _sized(it: Any, owner: Instance) -> Instance:
   from .expressions import as_size
-  fields = {name: _sized(it, value) if isinstance(value, Instance) and value.layer else
-            tuple(as_size(it, item) for item in value) if isinstance(value, (tuple, list)) else
-            _argument_size(it, owner.layer or '', name, value) for name, value in owner.fields.items()}
+
+  fields = {
+    name: _sized(it, value)
+    if isinstance(value, Instance) and value.layer
+    else tuple(as_size(it, item) for item in value)
+    if isinstance(value, (tuple, list))
+    else _argument_size(it, owner.layer or '', name, value)
+    for name, value in owner.fields.items()
+  }
   return Instance(layer=owner.layer, fields=fields)
 
 
 def _argument_size(it: Any, layer: str, name: str, value: Value) -> Value:
   """Opaque values become sizes only where the layer takes no flag, no text and no function."""
   from .expressions import as_size
+
   signature = oracle.signature(layer)
   parameter = signature.parameters.get(name) if signature else None
   default = None if parameter is None else parameter.default
@@ -221,6 +257,7 @@ def _in_sequence(
   it: Any, layers: Value, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
 ) -> Value:
   from .calls import call_value
+
   if not isinstance(layers, (tuple, list)):
     return Unknown('the layers of a Sequential are not a plain list', node.lineno)
   values: tuple[Value, ...] = args
@@ -231,44 +268,12 @@ def _in_sequence(
   return values[0] if len(values) == 1 else values
 
 
-def _class_call(
-  it: Any,
-  owner: Instance,
-  args: tuple[Value, ...],
-  kwargs: dict[str, Value],
-  node: ast.Call,
-  frame: Any,
-  method: str,
-) -> Value:
-  if it.evidence is not None:
-    it.evidence(owner, args, kwargs, method)
-  found = owner.source.methods.get(method)
-  if found is None:
-    return Unknown(f'{owner.source.node.name} has no {method}', node.lineno)
-  key = _memory_key(owner, args, kwargs, method)
-  if key is not None and key in it.memory:
-    return it.memory[key]
-  from .calls import call_closure
-
-  result = call_closure(
-    it, Closure(found.node, found.owner.module, None, owner, found.owner), args, kwargs, node, frame
-  )
-  if key is not None:
-    it.memory[key] = result
-  return result
-
-
-def _memory_key(owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], method: str) -> Any:
-  fields = {name: value for name, value in owner.fields.items() if name not in ('name', 'parent')}
-  try:
-    return (owner.source.name, method, memory_key((fields, args, kwargs)))
-  except NoKey:
-    return None
-
-
 def _snapshot(frame: Any) -> dict[str, Value]:
-  return {name: value for name, value in frame.env.items()
-          if oracle.is_dim(value) or isinstance(value, (tuple, list, Opaque, Late))}
+  return {
+    name: value
+    for name, value in frame.env.items()
+    if oracle.is_dim(value) or isinstance(value, (tuple, list, Opaque, Late))
+  }
 
 
 # -- creations ------------------------------------------------------------------------------------
@@ -280,6 +285,7 @@ def bind_fields(
   """Binds constructor arguments of a repository class to its fields; missing ones take their default."""
   from .expressions import evaluate
   from .frames import Frame
+
   names = [name for name, field in source.fields.items() if not field.kw_only]
   bound = dict(zip(names, args))
   bound.update(
@@ -324,8 +330,16 @@ def create(
   return instance
 
 
-def report(it: Any, kind: str, target: str, arguments: dict[str, Value], node: ast.Call, frame: Any,
-           partials: tuple[Any, ...] = (), factory: str | None = None) -> Creation:
+def report(
+  it: Any,
+  kind: str,
+  target: str,
+  arguments: dict[str, Value],
+  node: ast.Call,
+  frame: Any,
+  partials: tuple[Any, ...] = (),
+  factory: str | None = None,
+) -> Creation:
   """Writes a creation down; the same place reached again by the same calls is the same creation."""
   chain = tuple(call for call in frame.chain)
   key = (id(node), tuple(id(call) for call in chain))
@@ -387,6 +401,9 @@ def module_api(
     return Opaque(ast.unparse(node), 'bool')
   if name == 'is_initializing':
     return False
+  if name == 'is_mutable_collection' and args == ('params',):
+    # The weights may change while a model is initialised, and not in a call.
+    return False
   if name == 'is_mutable_collection' and args == ('batch_stats',):
     if frame.subject and it.recording:
       report(it, 'mutable', 'batch_stats', {}, node, frame)
@@ -435,6 +452,7 @@ def _initial_value(
   it: Any, init: Value, args: tuple[Value, ...], node: ast.Call, frame: Any, with_key: bool
 ) -> Value:
   from .calls import call_value
+
   if isinstance(init, Unknown) or init is None:
     return init if init is not None else Unknown('no initializer is given', node.lineno)
   if isinstance(init, Closure):
@@ -456,6 +474,7 @@ def _initial_value(
 
 def _sizes(it: Any, value: Value) -> Value:
   from .expressions import as_size
+
   if isinstance(value, (tuple, list)):
     return tuple(as_size(it, item) for item in value)
   return as_size(it, value)

@@ -1,4 +1,5 @@
 """Arithmetic, boolean operators and conditional expressions over abstract values."""
+
 from __future__ import annotations
 
 import ast
@@ -111,10 +112,7 @@ def unify(it: Any, arrays: Any, line: int) -> Array | None:
       return None
     it.table.taken_equal(choices)
     dims.append(fixed[0] if fixed else (min(choices, key=lambda dim: preference(it, dim)) if choices else 1))
-  if it.recording and not any(
-    note[0] == line and note[1].startswith('the operands') for note in it.record.notes
-  ):
-    it.record.notes.append((line, 'the operands are added or multiplied, so their sizes were taken as equal'))
+  it.note(line, 'the operands are added or multiplied, so their sizes were taken as equal')
   return Array(tuple(dims), arrays[0].dtype)
 
 

@@ -2,6 +2,7 @@
 
 JAX finds a size given as -1.  Whether given sizes fit is decided here, for JAX takes any with symbols.
 """
+
 from __future__ import annotations
 
 import ast
@@ -140,9 +141,7 @@ def _comes_from_call(it: Any, name: str) -> bool:
 
 
 def _note_fit(it: Any, line: int) -> None:
-  note = (line, 'the array is reshaped, so its sizes were taken to fit the new shape')
-  if it.recording and note not in it.record.notes:
-    it.record.notes.append(note)
+  it.note(line, 'the array is reshaped, so its sizes were taken to fit the new shape')
 
 
 def _note_division(it: Any, quotient: Dim) -> None:

@@ -1,4 +1,5 @@
 """JAX transforms of functions of the repository: vmap, and the loops and branches of `jax.lax`."""
+
 from __future__ import annotations
 
 import ast
@@ -63,7 +64,7 @@ def _without_axis(value: Value, axis: int, sizes: list[Dim]) -> Value:
   if isinstance(value, Array) and -len(value.shape) <= axis < len(value.shape):
     place = axis % len(value.shape)
     sizes.append(value.shape[place])
-    return Array((*value.shape[:place], *value.shape[place + 1:]), value.dtype)
+    return Array((*value.shape[:place], *value.shape[place + 1 :]), value.dtype)
   if isinstance(value, (tuple, list)):
     items = [_without_axis(item, axis, sizes) for item in value]
     return None if any(item is None for item in items) else type(value)(items)
@@ -112,8 +113,10 @@ def _map(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.C
 
 def _first_operand(place: int) -> Callable[..., Value]:
   """A loop that returns what it started with, after it was followed once."""
+
   def result(it: Any, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, call: Call) -> Value:
     return args[place] if len(args) > place else Unknown('a loop without a start value', node.lineno)
+
   return result
 
 

@@ -3,6 +3,7 @@
 Concrete things are plain Python objects (ints, strings, tuples, lists, dicts, None), symbolic
 sizes are JAX dimension expressions, and everything else is one of the classes below.
 """
+
 from __future__ import annotations
 
 import ast
@@ -143,6 +144,7 @@ class Instance:
   fields: bound constructor arguments by name.
   attributes: what `setup` assigned.
   creation: the event that made it; None for the subject under analysis and for fields.
+  altered: True once code outside of the module has set an attribute of it.
   """
 
   source: Any = None
@@ -152,6 +154,7 @@ class Instance:
   creation: Any = None
   field: str | None = None
   ready: bool = False
+  altered: bool = False
 
   @property
   def label(self) -> str:
@@ -179,6 +182,13 @@ class VariableRef:
 
   creation: Any
   value: Value
+
+
+@dataclasses.dataclass(eq=False)
+class VariableTree:
+  """`module.variables['params']` of another module, followed down to one of its modules."""
+
+  owner: Instance
 
 
 class Mutation(Exception):

@@ -35,6 +35,10 @@ class SourceFile:
     """The bytes on disk; none when the file has a `problem`."""
     return self._content[0]
 
+  def take(self, text: str) -> None:
+    """Puts a text in the place of what is on disk."""
+    self._content = text.encode(), None
+
   @property
   def problem(self) -> str | None:
     """Why the file cannot be opened, or None."""

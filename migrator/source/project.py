@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from migrator.report.findings import Finding
@@ -18,17 +18,21 @@ from migrator.source.suspicion import suspicious_classes
 from migrator.source.uses import Use, uses
 
 
-def read_project(paths: Sequence[Path], root: Path) -> Project:
+def read_project(paths: Sequence[Path], root: Path, texts: Mapping[Path, str] | None = None) -> Project:
   """Reads the Linen code in `paths`, and what it needs of the rest of the repository.
 
   Args:
     paths: Python files, or folders to search for them.
     root: folder that dotted module names are relative to.
+    texts: texts to read in the place of files, by absolute path.
   Returns:
     the project; files that cannot be read are in its `errors`.
   """
   root = Path(root).absolute()
   files, errors = find_files(paths, root)
+  for file in files:
+    if texts and file.path in texts:
+      file.take(texts[file.path])
   project = Project(FileIndex(files, root), errors)
   project.select(*relevant_modules(project))
   return project

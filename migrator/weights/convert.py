@@ -1,41 +1,58 @@
-"""Converts checkpoint files: read, plan, write."""
+"""Converts checkpoint files, both ways: open, plan, write.  Arrays that keep their bytes are never decoded."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from migrator.checkpoints import staging
+from migrator.checkpoints import targets
+from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.encode import BUDGET
-from migrator.checkpoints.write import Written
+from migrator.checkpoints.layouts import open_checkpoint
+from migrator.checkpoints.restructure import restructured
+from migrator.checkpoints.targets import Written
 from migrator.manifest import Manifest
-from migrator.weights import write as writing
+from migrator.weights import back
+from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap
-from migrator.weights.plan import Plan, plan, root_class
-from migrator.weights.read import read
+from migrator.weights.model import abstract_model, random_state
+from migrator.weights.plan import VALUE, Plan, plan, root_class
 from migrator.weights.recognise import recognise
+from migrator.weights.restructure import Restructuring
 
 RESTORE_MODEL = """abstract = nnx.eval_shape(lambda: Model(..., rngs=nnx.Rngs(0)))
 graphdef, random, weights = nnx.split(abstract, nnx.RngState, ...)
 weights = ocp.StandardCheckpointer().restore(path, weights)"""
+RESTORE_WHOLE = """abstract = nnx.eval_shape(lambda: Model(..., rngs=nnx.Rngs(0)))
+graphdef, weights = nnx.split(abstract)
+weights = ocp.StandardCheckpointer().restore(path, weights)"""
 RESTORE_TRAINING = """optimizer = nnx.eval_shape(lambda: nnx.Optimizer(model, tx, wrt=nnx.Param))
 target = {'model': weights, 'optimizer': nnx.state(optimizer)}
 restored = ocp.StandardCheckpointer().restore(path, target)"""
+RESTORE_PURE = """weights = ocp.StandardCheckpointer().restore(path)
+nnx.replace_by_pure_dict(state, nnx.restore_int_paths(weights))"""
 RESTORE_MSGPACK = """weights = nnx.restore_int_paths(flax.serialization.msgpack_restore(path.read_bytes()))
 nnx.replace_by_pure_dict(state, weights)"""
+RESTORE_SAFETENSORS = """flat = safetensors.flax.load_file(path)
+weights = nnx.restore_int_paths(flax.traverse_util.unflatten_dict(flat, sep='.'))
+nnx.replace_by_pure_dict(state, weights)"""
+RESTORE_LINEN = {
+  'orbax': 'tree = ocp.PyTreeCheckpointer().restore(path)',
+  'msgpack': 'tree = flax.serialization.msgpack_restore(path.read_bytes())',
+  'safetensors': "tree = flax.traverse_util.unflatten_dict(safetensors.flax.load_file(path), sep='.')",
+}
 
 UNCHECKED = 'names, shapes and dtypes were not compared with an NNX model; give --model to do so'
 
 
 @dataclasses.dataclass(frozen=True)
 class ConversionReport:
-  """What a conversion did.
+  """What a conversion did, or would do.
 
-  layout: 'orbax' or 'msgpack', of the source.  kind: 'variables', 'params' or 'train state'.
-  arrays, size: number of arrays and bytes written.  checked: compared with an NNX model.
-  notes: what was assumed.  restore: how to read the target, as Python lines.  written: how the
-  bytes came about.
+  layout: of the source.  kind: 'variables', 'params' or 'train state'.  checked: compared with an
+  NNX model.  notes: what was assumed.  restore: how to read the target, as Python lines.  written:
+  what came of the bytes.  content: {path of the target: what it is made of}.
   """
 
   source: Path
@@ -43,70 +60,153 @@ class ConversionReport:
   layout: str
   kind: str
   class_name: str
-  arrays: int
-  size: int
   checked: bool
-  leaf_map: LeafMap
   notes: tuple[str, ...]
   restore: str
   written: Written
+  leaf_map: LeafMap
+  content: Mapping[tuple[Any, ...], Any]
+
+  @property
+  def arrays(self) -> int:
+    return self.written.arrays
+
+  @property
+  def size(self) -> int:
+    return self.written.size
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """How to read and write.
+
+  layout, step, item: of the source, as `open_checkpoint` takes them.  form: of the target, one of
+  `targets.FORMS`; by its name when None.  rules: of `checkpoints.restructure`, applied last.  copy: share no bytes with
+  the source.  deep: read everything back.  dry: plan only.  reencode: chunks as a fresh save has them.  budget: bytes of values in memory.
+  """
+
+  layout: str = 'auto'
+  step: str | None = None
+  item: str | None = None
+  form: str | None = None
+  changes: tuple[Restructuring, ...] = ()
+  rules: tuple[str, ...] = ()
+  copy: bool = False
+  deep: bool = False
+  dry: bool = False
+  reencode: bool = False
+  budget: int = BUDGET
 
 
 def convert(source: Path, target: Path, manifest: Manifest, class_name: str | None = None, *,
-            layout: str = 'auto', model: str | None = None, arguments: Mapping[str, Any] | None = None,
-            copy: bool = False, deep: bool = False, budget: int = BUDGET) -> ConversionReport:
+            model: str | None = None, arguments: Mapping[str, Any] | None = None, rngs: int | None = None,
+            options: Options | None = None, **more: Any) -> ConversionReport:
   """Converts a Linen checkpoint into one that NNX restores; the source is only read.
 
   Args:
-    source: Orbax item, CheckpointManager step folder, or flax msgpack file.
-    target: the new Orbax item; a flax msgpack file if its name ends with .msgpack.
+    source: a checkpoint of any layout.
+    target: a new Orbax item; a flax msgpack or safetensors file if its name ends so.
     manifest: what the migration decided.
     class_name: the root class; None if exactly one class is contained in no other.
-    layout: 'auto', 'orbax' or 'msgpack', of the source.
     model: 'package.module:Class' to check names, shapes and dtypes against; without it no
       user code is imported.
     arguments: constructor arguments for `model`.
-    copy: share no bytes with the source.
-    deep: read all bytes back, compare them, and write the list of their sums.
-    budget: bytes of values in memory at one time.
-
-  Random streams are no weights: their variables are not in the target.
+    rngs: seed of the random streams of `model`, which are written too; None leaves them out.
+    more: options by name.
 
   Raises:
     WeightsError: whatever does not fit; nothing is written then.
   """
-  staging.refuse_target(target)
-  found, planned = planned_for(source, manifest, class_name, layout=layout, model=model, arguments=arguments)
-  as_msgpack = target.suffix == '.msgpack'
-  if as_msgpack:
-    written = writing.msgpack(target, planned.pure())
-  else:
-    written = writing.orbax(target, planned.stored(), copy=copy, deep=deep, budget=budget)
-  unchecked = () if model else (UNCHECKED,)
-  return ConversionReport(source, target, found, planned.kind, planned.class_name, written.arrays, written.size,
-                          bool(model), planned.leaf_map, (*planned.notes, *unchecked),
-                          _restore(planned.kind, as_msgpack), written)
-
-
-def planned_for(source: Path, manifest: Manifest, class_name: str | None = None, *, layout: str = 'auto',
-                model: str | None = None, arguments: Mapping[str, Any] | None = None) -> tuple[str, Plan]:
-  """Returns the layout of a checkpoint and the plan of its conversion; nothing is written."""
-  tree, found = read(source, layout)
-  expected = None
-  if model:
-    from migrator.weights.model import abstract_model
-    expected = abstract_model(model, arguments, _sizes(tree, manifest, class_name, arguments))
-  return found, plan(tree, manifest, class_name, expected)
+  chosen = dataclasses.replace(options or Options(), **more)
+  form = targets.form_of(target, chosen.form)
+  targets.refuse_target(target)
+  if rngs is not None and model is None:
+    raise WeightsError('the random streams are those of a model; give --model beside --rngs')
+  opened = open_checkpoint(source, chosen.layout, chosen.step, chosen.item)
+  sizes = _sizes(opened.tree, manifest, class_name, arguments)
+  expected = abstract_model(model, arguments, sizes) if model else None
+  # Rules make another tree than the manifest tells of: the model is compared with what they make.
+  planned = plan(opened.tree, manifest, class_name, None if chosen.rules else expected, chosen.changes)
+  random = random_state(model, arguments, rngs, sizes) if model and rngs is not None else {}
+  content = _ruled(_content(planned, form, random), chosen.rules)
+  if chosen.rules and expected is not None:
+    from migrator.weights import model_check
+    model_check.check(content, expected, ('model',) if planned.kind == 'train state' else (),
+                      VALUE if form == 'orbax' else ())
+  written = _write(content, target, form, chosen)
+  notes = planned.notes if model else (*planned.notes, UNCHECKED)
+  return ConversionReport(source, target, opened.layout, planned.kind, planned.class_name, bool(model), notes,
+                          _restore(planned.kind, form, bool(random)), written, planned.leaf_map,
+                          content)
 
 
 def _sizes(tree: Any, manifest: Manifest, class_name: str | None, arguments: Mapping[str, Any] | None) -> Any:
   """Returns what reads the sizes off the weights that nothing else tells."""
-  from migrator.weights.asked_sizes import asked_sizes
   root = class_name or root_class(manifest)
-  return lambda build: asked_sizes(build, recognise(tree, manifest).variables, manifest, root, tuple(arguments or ()))
+
+  def sizes(build: Any) -> Any:
+    # Not before there is a model: this imports Flax.
+    from migrator.weights.asked_sizes import asked_sizes
+    return asked_sizes(build, recognise(tree, manifest).variables, manifest, root, tuple(arguments or ()))
+  return sizes
 
 
-def _restore(kind: str, as_msgpack: bool) -> str:
-  if as_msgpack:
-    return RESTORE_MSGPACK
-  return f'{RESTORE_MODEL}\n{RESTORE_TRAINING}' if kind == 'train state' else RESTORE_MODEL
+def _write(content: Mapping[tuple[Any, ...], Any], target: Path, form: str, chosen: Options) -> Written:
+  return targets.write(content, target, form, copy=chosen.copy, deep=chosen.deep, dry=chosen.dry,
+                       reencode=chosen.reencode, budget=chosen.budget)
+
+
+def convert_back(source: Path, target: Path, manifest: Manifest, class_name: str | None = None, *,
+                 template: Path | None = None, model: str | None = None, arguments: Mapping[str, Any] | None = None,
+                 options: Options | None = None, **more: Any) -> ConversionReport:
+  """Converts an NNX checkpoint back into a Linen one.
+
+  Args:
+    template: a Linen checkpoint of the same run or model: its names, order, sequences and empty
+      entries are those of the target.  Needed where there is an optimizer state.
+    model: 'package.module:Class', where there is no template.
+
+  Raises:
+    WeightsError: whatever does not fit; nothing is written then.
+  """
+  chosen = dataclasses.replace(options or Options(), **more)
+  form = targets.form_of(target, chosen.form)
+  targets.refuse_target(target)
+  opened = open_checkpoint(source, chosen.layout, chosen.step, chosen.item)
+  made = _back(opened, manifest, class_name, template, abstract_model(model, arguments) if model else None, chosen)
+  content = _ruled(made.content, chosen.rules)
+  written = _write(content, target, form, chosen)
+  return ConversionReport(source, target, opened.layout, made.kind, made.class_name, bool(model or template), made.notes,
+                          RESTORE_LINEN[form.partition('-')[0]], written,
+                          made.leaf_map, content)
+
+
+def _back(opened: Checkpoint, manifest: Manifest, class_name: str | None, template: Path | None, model: Any,
+          chosen: Options) -> back.Back:
+  if template is not None:
+    return back.like(opened, open_checkpoint(template), manifest, class_name, chosen.changes)
+  if model is None:
+    raise WeightsError("Linen's names cannot be told from NNX alone; give --template, a Linen checkpoint of the same "
+                       'model, or --model')
+  return back.of_model(opened, manifest, class_name, model)
+
+
+def _content(planned: Plan, form: str, random: Mapping[tuple[str, ...], Any]) -> dict[tuple[str, ...], Any]:
+  above = ('model',) if planned.kind == 'train state' else ()
+  below = VALUE if form == 'orbax' else ()
+  content = planned.stored() if form == 'orbax' else planned.pure()
+  return content | {(*above, *path, *below): value for path, value in random.items()}
+
+
+def _ruled(content: Mapping[tuple[Any, ...], Any], rules: Sequence[str]) -> dict[tuple[Any, ...], Any]:
+  """Applies rules to the arrays; texts and empty places stay."""
+  arrays = {tuple(map(str, path)): value for path, value in content.items() if hasattr(value, 'dtype')}
+  rest = {path: value for path, value in content.items() if not hasattr(value, 'dtype')}
+  return restructured(arrays, rules) | rest if rules else dict(content)
+
+
+def _restore(kind: str, form: str, with_random: bool) -> str:
+  if form != 'orbax':
+    return {'orbax-pure': RESTORE_PURE, 'msgpack': RESTORE_MSGPACK, 'safetensors': RESTORE_SAFETENSORS}[form]
+  model = RESTORE_WHOLE if with_random else RESTORE_MODEL
+  return f'{model}\n{RESTORE_TRAINING}' if kind == 'train state' else model

@@ -7,6 +7,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from migrator.checkpoints import storage
+from migrator.checkpoints.expressions import Expression, source
 from migrator.weights.errors import WeightsError
 
 
@@ -22,6 +26,41 @@ def abstract_model(name: str, arguments: Mapping[str, Any] | None = None,
     WeightsError: it cannot be imported or built, with the reason.
   """
   from flax import nnx
+  return _run(name, arguments, 0, sizes, nnx.eval_shape)
+
+
+def random_state(name: str, arguments: Mapping[str, Any] | None, seed: int,
+                 sizes: Callable[[Callable[..., Any]], Mapping[str, Any]] | None = None
+                 ) -> dict[tuple[str, ...], Expression]:
+  """Returns {path: value} of the random streams of the model made with `nnx.Rngs(seed)`; no weight is made.
+
+  Raises:
+    WeightsError: as `abstract_model`; or the model has no random streams.
+  """
+  import jax
+  from flax import nnx
+
+  # Under jit the weights, which are not returned, are not computed.
+  state = _run(name, arguments, seed, sizes, lambda build: jax.jit(lambda: nnx.state(build(), nnx.RngState))())
+  found = {tuple(map(str, path)): _stored_key(variable.get_value()) for path, variable in nnx.to_flat_state(state)}
+  if not found:
+    raise WeightsError(f'model {name!r} has no random streams; leave --rngs out')
+  return found
+
+
+def _stored_key(value: Any) -> Expression:
+  """A typed key as Orbax stores one: its numbers, and the name of its implementation beside them."""
+  import jax
+  typed = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+  numbers = np.asarray(jax.random.key_data(value) if typed else value)
+  extra = {'random_key_impl': str(jax.random.key_impl(value))} if typed else None
+  return source((), storage.raw(numbers.shape, numbers.dtype, numbers.tobytes(), kind='jax.Array', extra=extra))
+
+
+def _run(name: str, arguments: Mapping[str, Any] | None, seed: int, sizes: Any,
+         run: Callable[[Callable[[], Any]], Any]) -> Any:
+  """Imports the class and gives a function that builds the model to `run`."""
+  from flax import nnx
   module_name, _, class_name = name.partition(':')
   if not class_name:
     raise WeightsError(f'model {name!r}: write it as package.module:Class')
@@ -36,13 +75,13 @@ def abstract_model(name: str, arguments: Mapping[str, Any] | None = None,
 
   def build(**more: Any) -> Any:
     if 'rngs' in inspect.signature(made.__init__ if inspect.isclass(made) else made).parameters:
-      return made(**{'rngs': nnx.Rngs(0), **given, **more})
+      return made(**{'rngs': nnx.Rngs(seed), **given, **more})
     return made(**given, **more)
 
   try:
     # Sharding annotations would ask for a mesh.
     with nnx.use_eager_sharding(False):
-      return nnx.eval_shape(functools.partial(build, **(sizes(build) if sizes else {})))
+      return run(functools.partial(build, **(sizes(build) if sizes else {})))
   except WeightsError:
     raise
   except Exception as error:  # so may its constructor

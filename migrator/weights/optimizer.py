@@ -26,7 +26,8 @@ class _Parameters:
   shapes: Mapping[LinenPath, tuple[int, ...]]
 
 
-def map_optimizer_state(tree: Any, leaf_map: LeafMap, params: Mapping[LinenPath, Any] | None = None) -> Any:
+def map_optimizer_state(tree: Any, leaf_map: LeafMap, params: Mapping[LinenPath, Any] | None = None,
+                        masked: Any = None) -> Any:
   """Returns the optimizer state with every params-shaped subtree renamed as the parameters are.
 
   Args:
@@ -34,6 +35,7 @@ def map_optimizer_state(tree: Any, leaf_map: LeafMap, params: Mapping[LinenPath,
       (MaskedNode, None or {} in their place) are left out of their subtree.
     leaf_map: map of the whole model; only its 'params' part is used.
     params: {('params', ...): array}, to check that concatenated entries have the parameters' shapes.
+    masked: what to put in the place of a masked parameter; None leaves it out.
 
   Returns:
     The same containers; params-shaped subtrees are nested dicts keyed as in nnx.state.
@@ -47,47 +49,55 @@ def map_optimizer_state(tree: Any, leaf_map: LeafMap, params: Mapping[LinenPath,
   choices = [_Parameters(own, frozenset(path[1:] for path in whole), ('params',), shapes),
              _Parameters(own, whole, (), shapes)]
   problems: list[str] = []
-  mapped = _mapped(tree, choices, (), problems)
+  mapped = _Mapping(choices, problems, masked).mapped(tree, ())
   if problems:
     raise WeightsError('the optimizer state does not fit the parameters; convert the checkpoint it was saved '
                        'in, or leave the optimizer out:', sorted(problems))
   return mapped
 
 
-def _mapped(node: Any, choices: list[_Parameters], path: Path, problems: list[str]) -> Any:
-  node = unbox(node)
-  if isinstance(node, Mapping):
-    found = dict(leaves(node))
-    for choice in choices:
-      if found and choice.paths.issuperset(found):
-        return _renamed(node, found, choice, path, problems)
-    return {name: _mapped(child, choices, (*path, str(name)), problems) for name, child in node.items()}
-  if isinstance(node, tuple) and hasattr(node, '_fields'):
-    named = zip(node._fields, node, strict=True)
-    return type(node)(*[_mapped(child, choices, (*path, name), problems) for name, child in named])
-  if isinstance(node, list | tuple):
-    return type(node)(_mapped(child, choices, (*path, str(k)), problems) for k, child in enumerate(node))
-  if node is not None:
-    problems += _strays(node, choices, path)
-  return node
+@dataclasses.dataclass(frozen=True)
+class _Mapping:
+  choices: list[_Parameters]
+  problems: list[str]
+  masked: Any
 
+  def mapped(self, node: Any, path: Path) -> Any:
+    node = unbox(node)
+    if isinstance(node, Mapping):
+      found = dict(leaves(node))
+      there = set(found) or set(_empty_places(node))
+      for choice in self.choices:
+        if there and choice.paths.issuperset(there):
+          return self._renamed(node, found, choice, path)
+      return {name: self.mapped(child, (*path, str(name))) for name, child in node.items()}
+    if isinstance(node, tuple) and hasattr(node, '_fields'):
+      named = zip(node._fields, node, strict=True)
+      return type(node)(*[self.mapped(child, (*path, name)) for name, child in named])
+    if isinstance(node, list | tuple):
+      return type(node)(self.mapped(child, (*path, str(k))) for k, child in enumerate(node))
+    if node is not None:
+      self.problems.extend(_strays(node, self.choices, path))
+    return node
 
-def _renamed(node: Mapping[str, Any], found: Mapping[Path, Any], choice: _Parameters, path: Path,
-             problems: list[str]) -> dict[Any, Any]:
-  masked = set(_empty_places(node))
-  renamed: dict[Any, Any] = {}
-  for rule in choice.leaf_map:
-    parts = {source: source[len(choice.prefix):] for source in rule.linen}
-    missing = [part for part in parts.values() if part not in found]
-    if len(missing) == len(parts) and all(_covered(part, masked) for part in missing):
-      continue
-    problems += [f'{show((*path, *part))} is missing beside other parameters' for part in missing]
-    if missing:
-      continue
-    values = {source: array_of(found[part], (*path, *part)) for source, part in parts.items()}
-    problems += _other_shapes(rule.axis, values, choice, path)
-    renamed.update(transform.forward(LeafMap((rule,)), values))
-  return unflatten(renamed)
+  def _renamed(self, node: Mapping[str, Any], found: Mapping[Path, Any], choice: _Parameters,
+               path: Path) -> dict[Any, Any]:
+    empty = set(_empty_places(node))
+    renamed: dict[Any, Any] = {}
+    for rule in choice.leaf_map:
+      parts = {source: source[len(choice.prefix):] for source in rule.linen}
+      missing = [part for part in parts.values() if part not in found]
+      if len(missing) == len(parts) and all(_covered(part, empty) for part in missing):
+        if self.masked is not None:
+          renamed[rule.nnx] = self.masked
+        continue
+      self.problems.extend(f'{show((*path, *part))} is missing beside other parameters' for part in missing)
+      if missing:
+        continue
+      values = {source: array_of(found[part], (*path, *part)) for source, part in parts.items()}
+      self.problems.extend(_other_shapes(rule.axis, values, choice, path))
+      renamed.update(transform.forward(LeafMap((rule,)), values))
+    return unflatten(renamed)
 
 
 def _other_shapes(axis: int | None, values: Mapping[LinenPath, Any], choice: _Parameters,

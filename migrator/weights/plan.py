@@ -1,4 +1,7 @@
-"""From a restored Linen tree to the tree that is written: nothing is read or written here."""
+"""From a Linen tree to what is written, as data: nothing is read or written here.
+
+The leaves may be arrays, or expressions over the arrays of an opened checkpoint, which stay unread.
+"""
 from __future__ import annotations
 
 import dataclasses
@@ -7,14 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from migrator.checkpoints.expressions import Expression
 from migrator.manifest import Manifest, Submodule, every
-from migrator.weights import transform
+from migrator.weights import boxes, transform
 from migrator.weights.composition import compose
 from migrator.weights.errors import WeightsError
-from migrator.weights.leaf_map import LeafMap, NnxPath
+from migrator.weights.leaf_map import LeafMap, NnxPath, show
 from migrator.weights.optimizer import map_optimizer_state
 from migrator.weights.recognise import Recognised, recognise
+from migrator.weights.restructure import Restructuring, restructured
+from migrator.weights.trees import text
 from migrator.weights.variables import array_of, flatten, leaves, unflatten
+
+# What Orbax writes of an nnx.State: each variable has its array in the entry 'value'.
+VALUE = ('value',)
+
+class Masked:
+  """Stands for a parameter that the optimizer leaves out: NNX keeps an empty variable there."""
+
+
+MASKED = Masked()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +37,8 @@ class Plan:
   """What will be written.
 
   model: {NNX path: array}.  optimizer: {path below the optimizer: array}; None without one.
-  extra: {whole path: array} of further train state entries.
+  extra: {whole path: array or text} of further train state entries.  None in the two stands for an empty
+    variable, the place of a masked parameter.
   """
 
   class_name: str
@@ -33,49 +49,71 @@ class Plan:
   extra: dict[tuple[str, ...], Any]
   notes: tuple[str, ...]
 
-  def pure(self) -> dict[str, Any]:
-    """Returns nested dicts without a 'value' level, as nnx.to_pure_dict gives them, with text keys."""
-    return self._tree(())
+  def pure(self) -> dict[tuple[str, ...], Any]:
+    """Returns {path: value} without a 'value' level, as nnx.to_pure_dict gives them, with text keys.
 
-  def stored(self) -> dict[str, Any]:
-    """Returns nested dicts as Orbax stores an nnx.State: each leaf below 'value'."""
-    return self._tree(('value',))
+    Masked places of the optimizer hold no array and are not in it.
+    """
+    return {path: value for path, value in self._flat(()).items() if value is not None}
 
-  def _tree(self, level: tuple[str, ...]) -> dict[str, Any]:
+  def stored(self) -> dict[tuple[str, ...], Any]:
+    """Returns {path: value} as Orbax stores an nnx.State: each leaf below 'value'."""
+    return self._flat(VALUE)
+
+  def tree(self) -> dict[str, Any]:
+    """Returns `stored` as nested dicts."""
+    return unflatten(self.stored())
+
+  def _flat(self, level: tuple[str, ...]) -> dict[tuple[str, ...], Any]:
     model = {(*map(str, path), *level): value for path, value in self.model.items()}
     if self.kind != 'train state':
-      return unflatten(model)
+      return model
     whole = {('model', *path): value for path, value in model.items()}
     if self.optimizer is not None:
       whole |= {('optimizer', *path, *level): value for path, value in self.optimizer.items()}
-    return unflatten(whole | self.extra)
+    return whole | self.extra
 
 
-def plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any = None) -> Plan:
-  """Returns the plan for a restored tree.
+def plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any = None,
+         changes: tuple[Restructuring, ...] = ()) -> Plan:
+  """Returns the plan for a restored or opened tree.
 
   Args:
-    tree: variables dict, bare params, or a train state, with numpy arrays.
+    tree: variables dict, bare params, or a train state, with numpy arrays or expressions.
     class_name: the root class; None if the manifest has exactly one class that no other contains.
     expected: abstract NNX model to check against, or None.
+    changes: layers to stack or to take apart.
 
   Raises:
     WeightsError: as `compose` and `map_optimizer_state`.
   """
+  opened = boxes.opened(tree)
+  try:
+    return _plan(tree, manifest, class_name, expected, changes)
+  except WeightsError:
+    if opened is None:
+      raise
+  found = _plan(opened, manifest, class_name, expected, changes)
+  return dataclasses.replace(found, notes=(*found.notes, "the 'value' levels of partitioned parameters are opened"))
+
+
+def _plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any,
+          changes: tuple[Restructuring, ...]) -> Plan:
   found = recognise(tree, manifest)
   root = class_name or root_class(manifest)
   flat = flatten(found.variables)
   if not flat:
     raise WeightsError('the checkpoint holds no weights: every level is empty; give another one')
-  leaf_map, model = _model(flat, manifest, root, expected)
+  leaf_map, model = _model(flat, manifest, root, expected, changes)
   optimizer = _optimizer(found, leaf_map, flat)
-  extra = {} if not found.extra else _arrays(map_optimizer_state(found.extra, leaf_map, flat))
+  extra = {} if not found.extra else _values(map_optimizer_state(found.extra, leaf_map, flat, MASKED))
   taken = sorted({path[0] for path in extra} & {'model', 'optimizer'})
   if taken:
     raise WeightsError(f'the train state has an entry {taken[0]!r}, a name the NNX side needs; rename it')
   chosen = () if class_name else (f'class {root}: the only one that no other class contains',)
   notes = (*chosen, *found.notes)
-  return Plan(root, found.kind, leaf_map, model, optimizer, extra, notes)
+  return Plan(root, found.kind, leaf_map, model, None if optimizer is None else restructured(optimizer, changes),
+              restructured(extra, changes), notes)
 
 
 def root_class(manifest: Manifest) -> str:
@@ -89,21 +127,40 @@ def root_class(manifest: Manifest) -> str:
   raise WeightsError(f'the class of the model is not clear; name it with --class (candidates: {listed})')
 
 
-def _model(flat: Mapping, manifest: Manifest, root: str, expected: Any) -> tuple[LeafMap, dict[NnxPath, Any]]:
-  if expected is None:
+def _model(flat: Mapping, manifest: Manifest, root: str, expected: Any,
+           changes: tuple[Restructuring, ...]) -> tuple[LeafMap, dict[NnxPath, Any]]:
+  if expected is None or changes:
     leaf_map = compose(manifest, root, flat)
-    return leaf_map, transform.forward(leaf_map, flat)
+    model = restructured(transform.forward(leaf_map, flat), changes, required=True)
+    if expected is not None:
+      _compare(model, expected)
+    return leaf_map, model
   from migrator.weights import convert_state, nnx_leaves
   weights = nnx_leaves.weights(expected)
   leaf_map = compose(manifest, root, flat, weights, aliases=nnx_leaves.aliases(expected))
   return leaf_map, convert_state.checked(leaf_map, transform.forward(leaf_map, flat), weights)
 
 
+def _compare(model: Mapping[NnxPath, Any], expected: Any) -> None:
+  """Compares the leaves of a restructured model with the NNX model's: names, shapes and dtypes."""
+  from migrator.weights import nnx_leaves
+  weights = {text(path): nnx_leaves.shape_and_dtype(variable, path)
+             for path, variable in nnx_leaves.weights(expected).items()}
+  found = {text(path): (tuple(value.shape), value.dtype) for path, value in model.items()}
+  problems = [f'NNX leaf {show(path)} has no Linen counterpart' for path in weights.keys() - found.keys()]
+  problems += [f'the NNX model has no {show(path)}' for path in found.keys() - weights.keys()]
+  problems += [f'{show(path)}: {found[path][1]}{list(found[path][0])} here, {weights[path][1]}{list(weights[path][0])} '
+               'in the NNX model' for path in found.keys() & weights.keys() if found[path] != weights[path]]
+  if problems:
+    raise WeightsError('the restructured tree does not fit the NNX model; compare --stack and --unstack with it:',
+                       sorted(problems))
+
+
 def _optimizer(found: Recognised, leaf_map: LeafMap, flat: Mapping) -> dict[tuple[str, ...], Any] | None:
   if found.opt_state is None and found.step is None:
     return None
-  mapped = map_optimizer_state(found.opt_state, leaf_map, flat)
-  state = {('opt_state', *path): value for path, value in _arrays(mapped).items()}
+  mapped = map_optimizer_state(found.opt_state, leaf_map, flat, MASKED)
+  state = {('opt_state', *path): value for path, value in _values(mapped).items()}
   return state if found.step is None else {('step',): step_number(found.step), **state}
 
 
@@ -115,5 +172,7 @@ def step_number(value: Any) -> Any:
   return step.astype(np.uint32)
 
 
-def _arrays(tree: Any) -> dict[tuple[str, ...], Any]:
-  return {path: array_of(value, path) for path, value in leaves(tree)}
+def _values(tree: Any) -> dict[tuple[str, ...], Any]:
+  """The leaves of an optimizer state or of further entries; texts and stored Python numbers stay as they are."""
+  return {path: None if value is MASKED else value if isinstance(value, Expression | str) else array_of(value, path)
+          for path, value in leaves(tree)}

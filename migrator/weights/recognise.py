@@ -7,7 +7,7 @@ from typing import Any
 
 from migrator.manifest import Leaf, Manifest, every
 from migrator.weights.errors import WeightsError
-from migrator.weights.variables import unbox
+from migrator.weights.variables import leaves, unbox
 
 STANDARD = frozenset({'params', 'batch_stats', 'cache'})
 
@@ -49,13 +49,19 @@ def collections_of(manifest: Manifest) -> frozenset[str]:
 
 
 def _variables(tree: Mapping[str, Any], known: frozenset[str]) -> Recognised:
-  plain = sorted(name for name, value in tree.items() if not isinstance(unbox(value), Mapping | None))
-  if plain:
-    raise WeightsError(f"entry {plain[0]!r} beside 'params' is no collection and no part of a train state; "
-                       'remove it from the checkpoint')
-  notes = tuple(f'entry {name!r} is taken as a variable collection' for name in sorted(set(tree) - known))
   there = {name: value for name, value in tree.items() if value is not None}
-  return Recognised('variables', there, notes=notes)
+  params = _paths(there['params'])
+  extra = {name: value for name, value in there.items() if not isinstance(unbox(value), Mapping)
+           or (name not in known and _paths(value) == params)}
+  found = {name: value for name, value in there.items() if name not in extra}
+  notes = [f'entry {name!r} is taken as a variable collection' for name in sorted(set(found) - known)]
+  notes += [f'entry {name!r} is a copy of the params and is mapped as they are' if isinstance(unbox(value), Mapping)
+            else f'entry {name!r} is carried over' for name, value in sorted(extra.items())]
+  return Recognised('train state' if extra else 'variables', found, extra=extra, notes=tuple(notes))
+
+
+def _paths(tree: Any) -> frozenset[tuple[str, ...]]:
+  return frozenset(path for path, _ in leaves(tree))
 
 
 def _train_state(tree: Mapping[str, Any], known: frozenset[str]) -> Recognised:

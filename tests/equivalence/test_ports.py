@@ -56,6 +56,13 @@ def test_a_right_port_passes_in_every_part():
   assert all((one == other).all() for one, other in zip(before, after, strict=True)), "the user's module changed"
 
 
+def test_a_right_port_is_proved_in_every_mode():
+  result = assert_equivalent(Net(), lambda rngs: Port(rngs=rngs), X, numerics='exact')
+  proved = {proof.mode: proof.verdict for proof in result.proofs}
+  assert set(proved) >= {'weights', 'eval', 'train', 'train state', 'gradient', 'step', 'init', 'keys'}
+  assert set(proved.values()) == {'same program'}
+
+
 def test_a_wrong_rate_is_seen_in_training():
   with pytest.raises(AssertionError, match='train: differs'):
     assert_equivalent(Net(), Port(rate=0.3, rngs=nnx.Rngs(0)), X, gradients=False, initializers=False)
@@ -69,10 +76,12 @@ def test_initial_values_are_compared():
 def test_exact_refuses_what_rounds_differently():
   class Rounds(Port):
     def act(self, x):
-      return (jnp.exp(x) - jnp.exp(-x)) / (jnp.exp(x) + jnp.exp(-x))
+      return jnp.tanh(x) * (1 + x) - jnp.tanh(x) * x
 
   options = {'modes': {'eval': {'train': False}}, 'gradients': False, 'initializers': False}
-  assert verdicts(assert_equivalent(Net(), Rounds(rngs=nnx.Rngs(0)), X, **options))['eval'] == 'close'
+  result = assert_equivalent(Net(), Rounds(rngs=nnx.Rngs(0)), X, **options)
+  assert verdicts(result)['eval'] == 'close'
+  assert {proof.mode: proof.verdict for proof in result.proofs}['eval'] == 'same real function'
   with pytest.raises(AssertionError, match='eval: close'):
     assert_equivalent(Net(), Rounds(rngs=nnx.Rngs(0)), X, numerics='exact', **options)
 

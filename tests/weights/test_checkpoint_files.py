@@ -232,3 +232,35 @@ def test_every_cut_file_of_an_orbax_checkpoint_is_refused(tmp_path):
       assert 'ocdbt.process_0' in str(name)
       shutil.rmtree(tmp_path / 'out')
     shutil.rmtree(tmp_path / 'in')
+
+
+def stacked_manifest_tree():
+  """Three equal blocks in a list."""
+  from migrator.manifest import ClassMap, Leaf, Loop, Manifest, Submodule
+  entry = lambda name, members: ClassMap(name, 'm.py', 1, 'native', (), (), (), (), members)
+  block = entry('m:Block', (Leaf('kernel', 'params', ('kernel',)),))
+  body = Submodule(('layers_{}',), None, ('layers', '*'), 'm:Block')
+  manifest = Manifest({'m:Block': block, 'm:Root': entry('m:Root', (Loop((body,)),))})
+  kernels = [np.random.default_rng(number).normal(size=(40, 60)).astype(np.float32) for number in range(3)]
+  return manifest, {'params': {f'layers_{number}': {'kernel': kernel} for number, kernel in enumerate(kernels)}}, kernels
+
+
+class Scanned(nnx.Module):
+  """What `nnx.vmap` and `nnx.scan` make of the blocks: one leaf with the layers on an axis."""
+
+  def __init__(self, layers=3):
+    self.layers = nnx.Module()
+    self.layers.kernel = nnx.Param(np.zeros((40, layers, 60), np.float32))
+
+
+def test_restructured_and_compared_with_the_model(tmp_path):
+  manifest, tree, kernels = stacked_manifest_tree()
+  save_standard(tmp_path / 'in', tree)
+  rule = ['stack layers/{} layers 1']
+  report = convert(tmp_path / 'in', tmp_path / 'out', manifest, rules=tuple(rule), model='test_checkpoint_files:Scanned')
+  assert report.checked and report.written.linked
+  with ocp.StandardCheckpointer() as checkpointer:
+    back = checkpointer.restore(tmp_path / 'out', nnx.state(nnx.eval_shape(Scanned)))
+  assert_same(np.asarray(back['layers']['kernel'].get_value()), np.stack(kernels, 1))
+  _refused(tmp_path, r'layers/kernel/value is float32\[40,3,60\], the model has float32\[40,2,60\]', target=tmp_path / 'other',
+           manifest=manifest, rules=tuple(rule), model='test_checkpoint_files:Scanned', arguments={'layers': 2})

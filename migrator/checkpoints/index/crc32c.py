@@ -11,7 +11,7 @@ _POLYNOMIAL = 0x82F63B78
 
 
 def _byte_table() -> np.ndarray:
-  sums = np.arange(256, dtype=np.uint32)
+  sums: np.ndarray = np.arange(256, dtype=np.uint32)
   for _ in range(8):
     sums = (sums >> 1) ^ np.where(sums & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
   return sums

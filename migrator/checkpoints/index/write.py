@@ -66,10 +66,9 @@ def _interior(nodes: Sequence[_Node], height: int, made: dict[str, bytes], folde
   """A node over nodes.  Keys below are stored whole: the common prefix that could be left out is empty."""
   names = sorted(node.name for node in nodes)
   number = {name: position for position, name in enumerate(names)}
-  suffixes = [node.key for node in nodes]
   body = b''.join([
-    bytes([height]), _file_table(names), _varint(len(nodes)), _prefixes(suffixes), _suffix_lengths(suffixes),
-    _varints(0 for _ in nodes), _suffixes(suffixes),
+    bytes([height]), _file_table(names), _varint(len(nodes)),
+    _keys([node.key for node in nodes], between=_varints(0 for _ in nodes)),
     _varints(number[node.name] for node in nodes), _varints(0 for _ in nodes), _varints(node.size for node in nodes),
     _varints(node.keys for node in nodes), _varints(node.tree for node in nodes),
     _varints(node.values for node in nodes)])
@@ -105,39 +104,32 @@ def _framed(magic: int, body: bytes) -> bytes:
 def _file_table(names: Sequence[str]) -> bytes:
   """Paths with an empty base path each."""
   coded = [name.encode() for name in names]
-  return b''.join([_varint(len(coded)), _prefixes(coded), _suffix_lengths(coded), _varints(0 for _ in coded),
-                   _suffixes(coded)])
+  return _varint(len(coded)) + _keys(coded, between=_varints(0 for _ in coded))
 
 
-def _keys(keys: Sequence[bytes]) -> bytes:
-  return _prefixes(keys) + _suffix_lengths(keys) + _suffixes(keys)
-
-
-def _shared(keys: Sequence[bytes]) -> list[int]:
-  return [_common(before, after) for before, after in zip(keys, keys[1:])]
-
-
-def _prefixes(keys: Sequence[bytes]) -> bytes:
-  return _varints(_shared(keys))
-
-
-def _suffix_lengths(keys: Sequence[bytes]) -> bytes:
-  return _varints(len(key) - shared for key, shared in zip(keys, [0, *_shared(keys)]))
-
-
-def _suffixes(keys: Sequence[bytes]) -> bytes:
-  return b''.join(key[shared:] for key, shared in zip(keys, [0, *_shared(keys)]))
+def _keys(keys: Sequence[bytes], between: bytes = b'') -> bytes:
+  """Returns prefix lengths, suffix lengths, what stands between, and the suffixes."""
+  shared = [_common(before, after) for before, after in zip(keys, keys[1:])]
+  starts = [0, *shared]
+  return b''.join([_varints(shared), _varints(len(key) - start for key, start in zip(keys, starts)), between,
+                   *(key[start:] for key, start in zip(keys, starts))])
 
 
 def _common(first: bytes, second: bytes) -> int:
-  """Returns the length of the common prefix."""
-  for position, (one, other) in enumerate(zip(first, second)):
-    if one != other:
-      return position
-  return min(len(first), len(second))
+  """Returns the length of the common prefix, by halves."""
+  low, high = 0, min(len(first), len(second))
+  while low < high:
+    middle = (low + high + 1) // 2
+    if first[low:middle] == second[low:middle]:
+      low = middle
+    else:
+      high = middle - 1
+  return low
 
 
 def _varint(number: int) -> bytes:
+  if number < 128:
+    return bytes((number,))
   made = bytearray()
   while number > 127:
     made.append(number & 127 | 128)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from migrator.checkpoints import folder, names, zarr
+from migrator.checkpoints import folder, names, whole, zarr
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
 from migrator.checkpoints.expressions import source
@@ -51,12 +51,12 @@ def read(path: Path) -> Checkpoint:
   """
   item = item_of(path)
   tree = orbax_tree.read(item)
-  arrays = _arrays(item, tree)
-  made: Any = tree.build(lambda leaf: source(leaf.path, arrays[leaf.path]))
+  found = arrays(item, tree)
+  made: Any = tree.build(lambda leaf: source(leaf.path, found[leaf.path]))
   return Checkpoint(item, NAME, made)
 
 
-def _arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
+def arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
   """Returns every array of the tree with its chunks; what the tree does not list is ignored, as Orbax does."""
   version = 3 if tree.zarr3 else 2
   wanted = {'.'.join(leaf.path): leaf for leaf in tree.leaves if leaf.is_array}
@@ -70,10 +70,15 @@ def _arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
   if missing:
     raise CheckpointError(f'{item}: arrays of its _METADATA are not there; {DAMAGED}', missing)
   made = {}
+  # Layers share their metadata, which is parsed and checked once.
+  sound: dict[int, dict[str, Any]] = {}
   for name, leaf in wanted.items():
-    checked = zarr.checked(version, metadata[name], name)
+    key = id(metadata[name])
+    checked = sound[key] = sound.get(key) or zarr.checked(version, metadata[name], name)
     made[leaf.path] = stored(version, checked, _grids(version, checked, chunks.get(name, {}), name, tree.all_stored),
                              kind=leaf.kind, extra=tree.extra.get(name), sharding=tree.sharding.get(name))
+    if not tree.ocdbt:  # nothing but the file itself says how long it should be
+      whole.check(made[leaf.path], name)
   return made
 
 
@@ -81,13 +86,16 @@ def _split(keyed: Mapping[str, Chunk], version: int,
            wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Chunk]]]:
   metadata: dict[str, Any] = {}
   chunks: dict[str, dict[str, Chunk]] = {}
+  parsed: dict[bytes, Any] = {}
   for key, chunk in keyed.items():
     name, _, rest = key.partition('/')
     if name not in wanted:
       continue
     if rest == zarr.FILES[version]:
       content = chunk if isinstance(chunk, bytes) else folder.read(chunk.file, chunk.offset, min(chunk.length, 1 << 20))
-      metadata[name] = folder.parse_json(content, name)
+      if content not in parsed:
+        parsed[content] = folder.parse_json(content, name)
+      metadata[name] = parsed[content]
     else:
       chunks.setdefault(name, {})[rest] = chunk
   return metadata, chunks

@@ -97,7 +97,7 @@ def _agreed(node: _Node, kind: int, path: tuple[str, ...]) -> int:
 
 
 def _empty(kind: str) -> Any:
-  return {'Dict': {}, 'List': [], 'Tuple': []}.get(kind)
+  return {'Dict': {}, 'List': [], 'Tuple': ()}.get(kind)
 
 
 def read(item: Path) -> Tree:

@@ -13,32 +13,36 @@ from typing import Any
 
 from migrator.checkpoints import zarr
 from migrator.checkpoints.index.write import Place
+from migrator.checkpoints.layouts import orbax_nodes
 from migrator.checkpoints.storage import Stored
 
 Names = tuple[str, ...]
-_DICT = 2
 _STANDARD = 'orbax.checkpoint._src.handlers.standard_checkpoint_handler.StandardCheckpointHandler'
 
 
 def entries(arrays: Mapping[Names, Stored], places: Mapping[Names, Mapping[tuple[int, ...], Place]]) -> dict[str, Place]:
   """Returns the entries of the index: the metadata of each array, and where its chunks are."""
   made: dict[str, Place] = {}
+  texts: dict[int, bytes] = {}
   for path, array in arrays.items():
     name = '.'.join(path)
-    made[f'{name}/{zarr.FILES[array.version]}'] = json.dumps(array.metadata, separators=(',', ':')).encode()
+    key = id(array.metadata)
+    if key not in texts:
+      texts[key] = json.dumps(array.metadata, separators=(',', ':')).encode()
+    made[f'{name}/{zarr.FILES[array.version]}'] = texts[key]
     for grid, place in places[path].items():
       made[f'{name}/{zarr.chunk_key(array.version, array.metadata, grid)}'] = place
   return made
 
 
-def metadata_files(arrays: Mapping[Names, Stored], target: Path) -> dict[str, bytes]:
+def metadata_files(arrays: Mapping[Names, Stored], nodes: orbax_nodes.Nodes, target: Path) -> dict[str, bytes]:
   """Returns {file name: content} of the files beside the index; `commit_success.txt` is last."""
   now = time.time_ns()
   version = max((array.version for array in arrays.values()), default=2)
   complete = all(len(array.chunks) == _count(array) for array in arrays.values())
   files: dict[str, Any] = {
     '_METADATA': {
-      'tree_metadata': {str(path): _tree_entry(path, array) for path, array in arrays.items()},
+      'tree_metadata': {str(path): _tree_entry(path, arrays, nodes) for path in nodes.typed},
       'use_ocdbt': True, 'use_zarr3': version == 3, 'store_array_data_equal_to_fill_value': complete,
       'custom_metadata': None},
     'array_metadatas/process_0': {'array_metadatas': [_array_entry(path, array) for path, array in arrays.items()]},
@@ -50,6 +54,8 @@ def metadata_files(arrays: Mapping[Names, Stored], target: Path) -> dict[str, by
             for path, array in arrays.items() if array.sharding is not None}
   if placed:
     files['_sharding'] = placed
+  if nodes.texts():
+    files[orbax_nodes.STRINGS] = nodes.texts()
   made = {name: json.dumps(content).encode() for name, content in files.items()}
   made['commit_success.txt'] = f'Checkpoint commit was successful to {target}'.encode()
   return made
@@ -69,11 +75,13 @@ def kind(array: Stored) -> str:
   return 'np.ndarray' if array.kind == 'jax.Array' and array.sharding is None else array.kind
 
 
-def _tree_entry(path: Names, array: Stored) -> dict[str, Any]:
-  value: dict[str, Any] = {'value_type': kind(array), 'skip_deserialize': False}
+def _tree_entry(path: Names, arrays: Mapping[Names, Stored], nodes: orbax_nodes.Nodes) -> dict[str, Any]:
+  if path not in arrays:
+    return {'key_metadata': nodes.keys(path), 'value_metadata': nodes.entry(path)}
+  value: dict[str, Any] = {'value_type': kind(arrays[path]), 'skip_deserialize': False}
   if value['value_type'] == 'jax.Array':
-    value['write_shape'] = list(array.chunk_shape)
-  return {'key_metadata': [{'key': part, 'key_type': _DICT} for part in path], 'value_metadata': value}
+    value['write_shape'] = list(arrays[path].chunk_shape)
+  return {'key_metadata': nodes.keys(path), 'value_metadata': value}
 
 
 def _array_entry(path: Names, array: Stored) -> dict[str, Any]:

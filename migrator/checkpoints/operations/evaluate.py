@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def _evaluate(value: Expression, region: Region, decoded: Decoded) -> np.ndarray
   return _reshaped(value, region, decoded)
 
 
-def _joined(value: Stack | Concatenate, region: Region, pieces: Sequence[tuple[Expression, Region]], new_axis: bool):
+def _joined(value: Stack | Concatenate, region: Region, pieces: Sequence[tuple[Expression, Region]],
+            new_axis: bool) -> Callable[[Decoded], np.ndarray]:
   """Returns a function that fills the result piece by piece, so that one part at a time is in memory."""
   def fill(decoded: Decoded) -> np.ndarray:
     made = np.empty([stop - start for start, stop in region], value.dtype)
@@ -86,10 +87,7 @@ def _joined(value: Stack | Concatenate, region: Region, pieces: Sequence[tuple[E
       values = _evaluate(part, below, decoded)
       size = 1 if new_axis else values.shape[value.axis]
       place = (slice(None),) * value.axis
-      if new_axis:
-        made[(*place, offset)] = values
-      else:
-        made[(*place, slice(offset, offset + size))] = values
+      made[(*place, slice(offset, offset + size))] = np.expand_dims(values, value.axis) if new_axis else values
       offset += size
     return made
   return fill
@@ -125,6 +123,8 @@ def _read(value: Source, region: Region, decoded: Decoded) -> np.ndarray:
   array = value.stored
   name = '/'.join(value.path)
   chunk = array.chunk_shape
+  if 0 in array.shape:
+    return np.empty([stop - start for start, stop in region], value.dtype)
   if all(start % size == 0 and stop - start <= size for (start, stop), size in zip(region, chunk)):
     grid = tuple(start // size for (start, _), size in zip(region, chunk))
     return decoded.chunk(array, grid, name)[tuple(slice(0, stop - start) for start, stop in region)]

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flax import linen as nn
@@ -10,9 +10,10 @@ from flax import nnx
 
 from migrator.equivalence import linen_side, nnx_side
 from migrator.equivalence.cases import Case
+from migrator.equivalence.linen_keys import Draw
 from migrator.equivalence.models import arrays_of
 from migrator.equivalence.parts import CaseRun
-from migrator.equivalence.ports import initial, linen_reading
+from migrator.equivalence.ports import initial, linen_reading, streams
 from migrator.equivalence.ports.flags import Flags, infer_modes, translated
 from migrator.equivalence.ports.infer import PortMap, infer
 from migrator.equivalence.ports.message import failure_text, is_accepted
@@ -22,17 +23,21 @@ from migrator.equivalence.ports.sides import (
   NnxPort,
   PortWeights,
   call_inputs,
-  empty_manifest,
 )
+from migrator.equivalence.proof import ModeProof
+from migrator.equivalence.proof.case_proof import CaseProof
 from migrator.equivalence.run import TIMEOUT
 from migrator.equivalence.verdicts import CaseResult
+from migrator.manifest import Manifest
 from migrator.weights.variables import flatten
 
 NUMERICS = ('idiomatic', 'exact')
+NO_MANIFEST = Manifest({})
+LinenPath = tuple[str, ...]
 
 
 def assert_equivalent(
-    linen_module: nn.Module, nnx_module: nnx.Module, *args: Any, rngs: Sequence[str] | None = None,
+    linen_module: nn.Module, nnx_module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *args: Any, rngs: Sequence[str] | None = None,
     mapping: Mapping[str, str] | None = None, modes: Mapping[str, Flags] | None = None,
     numerics: str = 'idiomatic', keywords: Mapping[str, Any] | None = None, method: str = '__call__',
     mutable: Sequence[str] | None = None, gradients: bool = True, initializers: bool = True,
@@ -45,7 +50,9 @@ def assert_equivalent(
   initialized.
 
   Args:
-    linen_module: not bound.  nnx_module: as constructed; it is not changed.
+    linen_module: not bound.
+    nnx_module: as constructed; it is not changed.  Or a function of nnx.Rngs that constructs it: then the
+      initializers are proved, where else they are compared by the values they gave.
     *args: positional call arguments: arrays, trees of arrays, or jax.ShapeDtypeStruct for random ones.
     rngs: streams the call draws from besides 'params'; those it is seen to draw from when None.
     mapping: what cannot be inferred: paths of Linen modules or variables ('Dense_0', 'block/scale',
@@ -69,21 +76,24 @@ def assert_equivalent(
     ValueError: an argument cannot be used.
   """
   _refuse_wrong(linen_module, nnx_module, modes, numerics, method)
-  linen_ready, classes = _linen(linen_module, args, keywords or {}, modes, rngs, mutable, method, tolerance,
-                                gradients)
-  variables = flatten(linen_ready.variables)
-  port = infer(variables, classes, nnx_module, mapping)
-  result = _run(linen_ready, nnx_module, port, initializers)
+  linen, classes, draws = _linen(linen_module, args, keywords or {}, modes, rngs, mutable, method, tolerance,
+                                 gradients)
+  model, make = _built(nnx_module, linen.case)
+  port = infer(flatten(linen.variables), classes, model, mapping)
+  placed = streams.place(model, [path for path, _ in draws], port.modules)
+  port = dataclasses.replace(port, modules={**port.modules, **placed})
+  streams.rename(model, draws, port.modules)
+  result = _run(linen, model, make, port, initializers)
   if not is_accepted(result, numerics):
-    raise AssertionError(failure_text(result, port, linen_module, nnx_module, classes, numerics))
+    raise AssertionError(failure_text(result, port, linen_module, model, numerics))
   return result
 
 
 def _linen(module: nn.Module, args: tuple[Any, ...], keywords: Mapping[str, Any],
            modes: Mapping[str, Flags] | None, rngs: Sequence[str] | None, mutable: Sequence[str] | None,
            method: str, tolerance: float,
-           gradients: bool) -> tuple[linen_side.Prepared, dict[tuple[str, ...], type]]:
-  """Returns the Linen module ready to run, and the classes of the modules inside it."""
+           gradients: bool) -> tuple[linen_side.Prepared, dict[LinenPath, type], list[Draw]]:
+  """Returns the Linen module ready to run, the classes of the modules inside it, and what they draw."""
   chosen = infer_modes(module, method) if modes is None else modes
   kind = type(module)
   name = f'{kind.__module__}:{kind.__qualname__}'.replace('<', '').replace('>', '')
@@ -96,29 +106,52 @@ def _linen(module: nn.Module, args: tuple[Any, ...], keywords: Mapping[str, Any]
   changes = tuple(sorted(set(variables) - {'params'})) if mutable is None else tuple(mutable)
   case = dataclasses.replace(case, mutable=changes, eval_mutable=changes)
   ready = dataclasses.replace(ready, case=case, variables=variables)
-  if rngs is None:
-    ready = dataclasses.replace(ready, case=dataclasses.replace(case, rngs=tuple(sorted(side.streams(ready)))))
-  return ready, classes
+  draws = side.draws(ready)
+  names = tuple(sorted({stream for _, stream in draws})) if rngs is None else tuple(rngs)
+  return dataclasses.replace(ready, case=dataclasses.replace(case, rngs=names)), classes, draws
 
 
-def _run(linen: linen_side.Prepared, model: nnx.Module, port: PortMap, initializers: bool) -> CaseResult:
-  variables = arrays_of(linen.variables)
+def _built(given: Any, case: Case) -> tuple[nnx.Module, Callable[[], nnx.Module] | None]:
+  """Returns a module of our own, and what constructs it, if that is known."""
+  if isinstance(given, nnx.Module):
+    return nnx.clone(given), None
+
+  def make() -> nnx.Module:
+    model: nnx.Module = given(nnx.Rngs(0, params=0, **{name: k + 1 for k, name in enumerate(case.rngs)}))
+    return model
+
+  return make(), make
+
+
+def _run(linen: linen_side.Prepared, model: nnx.Module, make: Callable[[], nnx.Module] | None, port: PortMap,
+         initializers: bool) -> CaseResult:
+  variables, case = arrays_of(linen.variables), linen.case
   loaded = nnx.clone(model)
-  first = PortWeights(nnx.clone(model), variables, port.leaves)
-  initial_values = first.to_linen(nnx.state(model))
   weights = PortWeights(loaded, variables, port.leaves)
-  case = linen.case
   there = dataclasses.replace(case, eval=_flags(case.eval, model, case), train=_flags(case.train, model, case))
-  ready = nnx_side.Prepared(there, empty_manifest(), loaded, linen.inputs, {}, variables, weights)
+  ready = nnx_side.Prepared(there, NO_MANIFEST, loaded, linen.inputs, {}, variables, weights)
   linen_port = LinenPort()
   linen_port.use(linen)
-  run = CaseRun(case, empty_manifest(), LocalWorker('linen', linen_port),  # type: ignore[arg-type]
-                LocalWorker('nnx', NnxPort(ready, port)), TIMEOUT)  # type: ignore[arg-type]
-  result = run.result()
+  # They speak as worker processes do.
+  one: Any = LocalWorker('linen', linen_port)
+  other: Any = LocalWorker('nnx', NnxPort(ready, port, make or (lambda: nnx.clone(model))))
+  proofs = PortProof(case, NO_MANIFEST, one, other, TIMEOUT, make is not None and initializers).proofs()
+  result = dataclasses.replace(CaseRun(case, NO_MANIFEST, one, other, TIMEOUT).result(), proofs=proofs)
   if not initializers:
     return result
-  part = initial.compare(linen_port.initial(linen), initial_values)
+  part = initial.compare(linen_port.initial(linen), weights.to_linen(nnx.state(model)))
   return dataclasses.replace(result, parts=(*result.parts, part))
+
+
+class PortProof(CaseProof):
+  """The proofs of a port; initializers are proved only where the constructor call is known."""
+
+  def __init__(self, case: Case, manifest: Manifest, linen: Any, nnx_worker: Any, timeout: float, constructs: bool):
+    super().__init__(case, manifest, linen, nnx_worker, timeout)
+    self._constructs = constructs
+
+  def proofs(self) -> tuple[ModeProof, ...]:
+    return tuple(proof for proof in super().proofs() if proof.mode != 'init' or self._constructs)
 
 
 def _flags(flags: Flags | None, model: nnx.Module, case: Case) -> Flags | None:
@@ -129,12 +162,13 @@ def _refuse_wrong(linen_module: Any, nnx_module: Any, modes: Mapping[str, Flags]
                   method: str) -> None:
   if not isinstance(linen_module, nn.Module):
     raise ValueError(f'linen_module is a {type(linen_module).__name__}; give a flax.linen.Module')
-  if not isinstance(nnx_module, nnx.Module):
-    raise ValueError(f'nnx_module is a {type(nnx_module).__name__}; give a flax.nnx.Module, constructed')
+  if not isinstance(nnx_module, nnx.Module) and (isinstance(nnx_module, nn.Module) or not callable(nnx_module)):
+    raise ValueError(f'nnx_module is a {type(nnx_module).__name__}; give a flax.nnx.Module, constructed, '
+                     'or a function of nnx.Rngs that constructs it')
   if numerics not in NUMERICS:
     raise ValueError(f'numerics = {numerics!r}; choose one of {", ".join(NUMERICS)}')
   if modes is not None and (not modes or not set(modes) <= {'eval', 'train'}):
     raise ValueError(f"modes = {dict(modes)!r}; give the flags of 'eval', of 'train', or of both")
   for module in (linen_module, nnx_module):
-    if not callable(getattr(type(module), method, None)):
+    if isinstance(module, nn.Module | nnx.Module) and not callable(getattr(type(module), method, None)):
       raise ValueError(f'{type(module).__name__} has no method {method}')

@@ -1,7 +1,7 @@
 """What a failed assertion says: every module that differs, where it is written, and why; then the numbers."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from migrator.equivalence import verdicts
@@ -10,7 +10,6 @@ from migrator.equivalence.ports.tree import show
 from migrator.equivalence.proof.verdict import ModuleVerdict, Verdict
 from migrator.equivalence.verdicts import CaseResult, PartResult
 
-Path = tuple[str, ...]
 LEAVES_SHOWN = 4
 
 
@@ -25,8 +24,7 @@ def is_accepted(result: CaseResult, numerics: str) -> bool:
   return not rounded and all(verdict.is_exact or verdict is Verdict.NOT_PROVED for verdict in proofs.values())
 
 
-def failure_text(result: CaseResult, port: PortMap, linen: Any, nnx: Any, classes: Mapping[Path, type],
-                 numerics: str) -> str:
+def failure_text(result: CaseResult, port: PortMap, linen: Any, nnx: Any, numerics: str) -> str:
   """Returns the message."""
   lines = [f'{type(nnx).__name__} (NNX) does not compute what {type(linen).__name__} (Linen) computes '
            f'(numerics={numerics!r})']

@@ -3,26 +3,28 @@ from __future__ import annotations
 
 import queue
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 from flax import nnx
 
 from migrator.equivalence import linen_side, nnx_side
-from migrator.equivalence.linen_keys import constant_keys
+from migrator.equivalence.cases import Case
+from migrator.equivalence.linen_keys import Draw, constant_keys
 from migrator.equivalence.linen_side import CONSTANT_KEY, LinenSide
-from migrator.equivalence.models import CallInputs, arrays_of
-from migrator.equivalence.nnx_keys import own_streams, replay
+from migrator.equivalence.models import CallInputs, arrays_of, nested, value_of
+from migrator.equivalence.nnx_keys import replay
 from migrator.equivalence.nnx_side import NnxSide
-from migrator.equivalence.ports import streams
 from migrator.equivalence.ports.infer import PortMap
 from migrator.equivalence.process import WorkerError
+from migrator.equivalence.proof.answer import abstract
+from migrator.equivalence.proof.nnx_programs import AbstractModel, NnxPrograms
 from migrator.equivalence.protocol import Message, in_group
 from migrator.equivalence.weight_map import WeightMap
-from migrator.manifest import Manifest
 from migrator.weights import convert_state, nnx_leaves, transform
 from migrator.weights.leaf_map import LeafMap
 
@@ -46,15 +48,19 @@ class LinenPort(LinenSide):
     assert self._prepared is not None
     return Message({'digest': ''}, in_group('variables', arrays_of(self._prepared.variables)))
 
-  def streams(self, ready: linen_side.Prepared) -> set[str]:
-    """Returns the streams that the calls draw from, without running them."""
-    drawn: set[str] = set()
+  def draws(self, ready: linen_side.Prepared) -> list[Draw]:
+    """Returns which module draws from which stream, in order, without running anything."""
+    drawn: list[Draw] = []
     with constant_keys(jax.random.key(CONSTANT_KEY), drawn):
       for mode in ('eval', 'train'):
         if getattr(ready.case, mode) is not None:
           jax.eval_shape(lambda variables, arrays, mode=mode: self._apply(ready, mode, variables, arrays),
                          ready.variables, ready.inputs.arrays)
-    return drawn - {'params'}
+    return [draw for draw in dict.fromkeys(drawn) if draw[1] != 'params']
+
+  def _built(self, message: Message) -> tuple[Case, nn.Module, CallInputs]:
+    assert self._prepared is not None
+    return self._prepared.case, self._prepared.model, self._prepared.inputs
 
   def initial(self, ready: linen_side.Prepared) -> list[dict[tuple[str, ...], np.ndarray]]:
     """Returns several samples of the initial values."""
@@ -64,27 +70,37 @@ class LinenPort(LinenSide):
       args, keywords = ready.inputs.rebuild(arrays)
       names = ('params', *ready.case.rngs)
       rngs = {name: jax.random.fold_in(key, k) for k, name in enumerate(names)}
-      return unboxed(flagged.init(rngs, *args, **keywords, **flags, method=ready.case.method))
+      return nn.meta.unbox(flagged.init(rngs, *args, **keywords, **flags, method=ready.case.method))
 
     run = jax.jit(initialise)
     return [arrays_of(run(jax.random.key(k), ready.inputs.arrays)) for k in range(SAMPLES)]
 
 
-def unboxed(variables: Any) -> Any:
-  """Returns variables without boxes."""
-  import flax.linen as nn
-  return nn.meta.unbox(variables)
-
-
 class NnxPort(NnxSide):
   """Serves requests about one live NNX module.
 
-  port: which leaf and module is which.
+  port: which leaf and module is which; modules that only draw are among them.
+  make: constructs the module anew, or copies it where no constructor is known.
   """
 
-  def __init__(self, ready: nnx_side.Prepared, port: PortMap):
+  def __init__(self, ready: nnx_side.Prepared, port: PortMap, make: Callable[[], nnx.Module]):
     super().__init__(Path())
-    self._prepared, self._port = ready, port
+    self._prepared, self._port, self._make = ready, port, make
+
+  def describe(self, message: Message) -> Message:
+    ready = self._ready()
+    variables = {tuple(path): abstract(shape, dtype) for path, shape, dtype in message.body['variables']}
+
+    def call_of(model: nnx.Module, mode: str) -> Any:
+      return self._call(ready, model, mode)[0]
+
+    optimizer = value_of(ready.case.optimizer, self._names) if ready.case.optimizer else None
+    graph, state = nnx.split(ready.model)
+    model = nnx.merge(graph, jax.eval_shape(lambda: state))
+    self._programs = NnxPrograms(AbstractModel(model, self._port.leaves, variables), self._make, call_of,
+                                 nested(variables), ready.inputs, optimizer)
+    modules = [['/'.join(linen), '/'.join(map(str, own))] for linen, own in self._port.modules.items()]
+    return Message({'digest': '', 'leaves': len(self._port.leaves.rules), 'modules': modules})
 
   def prepare(self, message: Message) -> Message:
     ready = self._ready()
@@ -93,23 +109,9 @@ class NnxPort(NnxSide):
   def _keyed(self, ready: nnx_side.Prepared, message: Message) -> tuple[nnx.Module, list[str], list[str]]:
     if message.body['keys'] == 'constant':
       return super()._keyed(ready, message)
-    model = nnx.clone(ready.model)
-    data = message.group('keys')
+    model, data, paths = nnx.clone(ready.model), message.group('keys'), self._port.modules
     draws = {(tuple(path), stream): data[(str(k),)] for k, (path, stream) in enumerate(message.body['draws'])}
-    paths = streams.place(model, [path for path, _ in draws], self._port.modules)
-    return model, replay(model, _merged(_renamed(draws, paths, model), paths), paths), []
-
-
-def _renamed(draws: dict[Any, np.ndarray], paths: Mapping[Any, Any], model: nnx.Module) -> dict[Any, np.ndarray]:
-  """Gives each draw the name its NNX stream has: a module may draw from the only stream it was given."""
-  tags: dict[Any, list[str]] = {}
-  for owner, _, _, stream in own_streams(model):
-    tags.setdefault(owner, []).append(stream.tag)
-  found = {}
-  for (path, stream), keys in draws.items():
-    there = tags.get(paths.get(path), [])
-    found[path, there[0] if stream not in there and len(there) == 1 else stream] = keys
-  return found
+    return model, replay(model, _merged(draws, paths), paths), []
 
 
 def _merged(draws: dict[Any, np.ndarray], paths: Mapping[Any, Any]) -> dict[Any, np.ndarray]:
@@ -144,6 +146,14 @@ class LocalWorker:
   def post(self, message: Message) -> None:
     self._waiting.put(message)
 
+  def ask(self, message: Message, timeout: float) -> Message:
+    """Returns the answer to a message; raises WorkerError."""
+    self.post(message)
+    answer = self.outcome(timeout)
+    if isinstance(answer, WorkerError):
+      raise answer
+    return answer
+
   def outcome(self, timeout: float) -> Message | WorkerError:
     """Returns the answer to the oldest message; what the user's code raises is an error with its place."""
     message = self._waiting.get_nowait()
@@ -152,10 +162,6 @@ class LocalWorker:
       return answer
     except Exception as error:
       return WorkerError(f'{type(error).__name__}: {error}', ''.join(traceback.format_exception(error)[-3:]))
-
-
-def empty_manifest() -> Manifest:
-  return Manifest({})
 
 
 def call_inputs(args: tuple[Any, ...], keywords: Mapping[str, Any]) -> CallInputs:

@@ -67,3 +67,21 @@ def _declared(model: Any, path: Path) -> tuple[int, ...]:
       places.append(names.index(part) if part in names else len(names))
       node = node[part] if isinstance(node, Mapping) else getattr(node, part)
   return tuple(places)
+
+
+def rename(model: nnx.Module, draws: Iterable[tuple[LinenPath, str]], modules: Mapping[LinenPath, Path]) -> None:
+  """Gives streams the names Linen draws by: a module may keep a fork of the only stream it was given.
+
+  model: changed in place.
+  """
+  wanted: dict[Path, set[str]] = {}
+  for path, name in draws:
+    if path in modules:
+      wanted.setdefault(modules[path], set()).add(name)
+  held: dict[Path, list[nnx.RngStream]] = {}
+  for owner, _, _, stream in own_streams(model):
+    held.setdefault(nnx_leaves.plain(owner), []).append(stream)
+  for owner, names in wanted.items():
+    streams = held.get(owner, [])
+    if len(names) == len(streams) == 1:
+      streams[0].tag = names.pop()

@@ -1,0 +1,95 @@
+"""Runs a command and measures it: seconds, processor seconds, peak memory, new bytes."""
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """One run; new: bytes of files that share no inode with the source."""
+
+  seconds: float
+  cpu: float
+  megabytes: float
+  new: int
+
+
+def run(words: Sequence[str], source: Path, target: Path) -> Run:
+  """Runs a command that turns `source` into `target`, with the source in the page cache.
+
+  Raises:
+    RuntimeError: it failed; its last words.
+  """
+  remove(target)
+  os.sync()
+  warm(source)
+  start = time.perf_counter()
+  process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                             env={**os.environ, 'JAX_PLATFORMS': 'cpu'})
+  assert process.stderr is not None
+  text = process.stderr.read().decode()
+  _, status, used = os.wait4(process.pid, 0)
+  seconds = time.perf_counter() - start
+  process.returncode = os.waitstatus_to_exitcode(status)
+  if process.returncode:
+    raise RuntimeError(f'{" ".join(words)}: exit code {process.returncode}\n{text[-2000:]}')
+  return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, new_bytes(source, target))
+
+
+def files(path: Path) -> list[Path]:
+  """Returns the files of a checkpoint."""
+  return [path] if path.is_file() else [file for file in path.rglob('*') if file.is_file()]
+
+
+def new_bytes(source: Path, target: Path) -> int:
+  """Returns the bytes of the target's files that are not the source's."""
+  known = {file.stat().st_ino for file in files(source)}
+  return sum(file.stat().st_size for file in files(target) if file.stat().st_ino not in known)
+
+
+def remove(path: Path) -> None:
+  """Removes a checkpoint."""
+  if path.is_file():
+    path.unlink()
+  else:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def warm(path: Path) -> None:
+  """Reads all files once."""
+  buffer = bytearray(1 << 22)
+  for file in files(path):
+    with file.open('rb', buffering=0) as opened:
+      while opened.readinto(buffer):
+        pass
+
+
+def interleaved(commands: Mapping[str, Sequence[str]], source: Path, target: Path, repeats: int) -> dict[str, list[Run]]:
+  """Runs every command once per round, so that the machine's other work meets all of them."""
+  found: dict[str, list[Run]] = {name: [] for name in commands}
+  for number in range(repeats):
+    for name, words in commands.items():
+      found[name].append(run(words, source, target))
+      last = found[name][-1]
+      print(f'  {number + 1}/{repeats} {name}: {last.seconds:.2f} s, cpu {last.cpu:.2f} s, {last.megabytes:.0f} MB, '
+            f'{last.new / 1e6:.1f} MB new', file=sys.stderr, flush=True)
+  remove(target)
+  return found
+
+
+def median(runs: Sequence[Run], name: str) -> float:
+  """Returns the median of one figure."""
+  return statistics.median(getattr(item, name) for item in runs)
+
+
+def ratio(of: Sequence[Run], to: Sequence[Run], name: str = 'seconds') -> float:
+  """Returns the median of the rounds' ratios."""
+  return statistics.median(getattr(one, name) / getattr(other, name) for one, other in zip(of, to))

@@ -1,0 +1,39 @@
+"""NNX checkpoints as they are stored: of nnx.State or pure dicts, with or without an optimizer and random streams."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from migrator.checkpoints.checkpoint import Checkpoint
+from migrator.checkpoints.expressions import Expression, Source
+
+VALUE = 'value'
+Path = tuple[str, ...]
+
+
+def pure(checkpoint: Checkpoint) -> dict[Path, Expression]:
+  """Returns {path: array}, the level 'value' of stored variables left out."""
+  found = checkpoint.leaves()
+  if found and all(path[-1] == VALUE for path in _variables(found)):
+    return {path[:-1] if path[-1] == VALUE else path: value for path, value in found.items()}
+  return found
+
+
+def _variables(found: Mapping[Path, Any]) -> list[Path]:
+  """The leaves of model and optimizer; further entries of a train state are stored as they are."""
+  whole = [path for path in found if path[0] in ('model', 'optimizer')]
+  return whole if len({path[0] for path in whole}) == 2 else list(found)
+
+
+def random_streams(found: Mapping[Path, Expression]) -> set[Path]:
+  """Returns the leaves of random streams: a typed key, and the count beside it."""
+  keys = {path[:-1] for path, value in found.items()
+          if path[-1] == 'key' and isinstance(value, Source) and value.stored.extra and (*path[:-1], 'count') in found
+          and _is_count(found[(*path[:-1], 'count')])}
+  return {(*node, name) for node in keys for name in ('key', 'count')}
+
+
+def _is_count(value: Expression) -> bool:
+  return value.dtype == np.uint32 and value.shape == ()
