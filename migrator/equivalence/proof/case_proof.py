@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from migrator.equivalence.cases import Case
@@ -52,10 +53,13 @@ class CaseProof:
   """Proves one case with two workers.
 
   proofs of modes that cannot be traced say why; only a worker that ended raises WorkerError.
+  modes: those to prove ('eval', 'train', 'gradient', 'step', 'init', 'keys'); None for all.
   """
 
   def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess,
-               timeout: float):
+               timeout: float, modes: Sequence[str] | None = None):
+    self._wanted = modes
+    self.parameters = 0
     self._case, self._manifest, self._timeout = case, manifest, timeout
     self._linen, self._nnx = linen, nnx
     self._plans: list[str] = []
@@ -70,15 +74,19 @@ class CaseProof:
     modes = [mode for mode in ('eval', 'train') if getattr(self._case, mode) is not None]
     found = [first]
     for mode in modes:
-      found += self._forward(mode)
-    if self._case.gradients:
+      found += self._forward(mode) if self._wants(mode) else []
+    if self._case.gradients and self._wants('gradient'):
       found.append(self._gradient(modes[-1]))
-    if self._case.gradients and self._case.optimizer:
-      found.append(self._step(found[-1]))
-    found.append(self._initial())
-    if self._case.rngs:
+      if self._case.optimizer and self._wants('step'):
+        found.append(self._step(found[-1]))
+    if self._wants('init'):
+      found.append(self._initial())
+    if self._case.rngs and self._wants('keys'):
       found.append(self._audited(modes[-1]))
     return tuple(found)
+
+  def _wants(self, mode: str) -> bool:
+    return self._wanted is None or mode in self._wanted
 
   def _described(self) -> ModeProof:
     body = {'do': 'describe', 'case': self._case.to_json()}
@@ -88,6 +96,7 @@ class CaseProof:
       nnx = self._ask(self._nnx, Message(given)).body
     except WorkerError as error:
       return _not_proved(WEIGHTS, error)
+    self.parameters = sum(math.prod(shape) for _, shape, _ in linen['variables'])
     if 'misfit' in nnx:
       return ModeProof(WEIGHTS, Verdict.DIFFERS, outputs=len(linen['variables']), reason=nnx['misfit'])
     self._plans, self._linen_paths = linen['plans'], {own: path for path, own in nnx['modules']}
