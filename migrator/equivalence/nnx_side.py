@@ -4,7 +4,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -28,6 +28,7 @@ from migrator.equivalence.nnx_build import build, call_method
 from migrator.equivalence.nnx_keys import make_constant, misdrawn, replay
 from migrator.equivalence.proof.answer import abstract, fingerprint_answer, traced_answer
 from migrator.equivalence.proof.marks import uncounted_draws
+from migrator.equivalence.proof.module_map import all_modules
 from migrator.equivalence.proof.nnx_programs import AbstractModel, NnxPrograms
 from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
@@ -105,7 +106,8 @@ class NnxSide:
     self._programs = NnxPrograms(AbstractModel(model, leaf_map, variables), make, call_of, nested(variables),
                                  inputs, optimizer)
     known = [path[1:] for path in variables]
-    paths = module_paths(model, manifest, case.model, known)
+    own = {cast(Any, path) for path, _ in nnx.iter_modules(model)}
+    paths = all_modules(module_paths(model, manifest, case.model, known), leaf_map, own)
     return Message({'digest': inputs.digest(), 'leaves': len(leaf_map.rules),
                     'modules': [['/'.join(linen), '/'.join(map(str, own))] for linen, own in paths.items()]})
 

@@ -174,8 +174,11 @@ class CaseProof:
     """Returns the climb with verdicts for the outputs left open, from random points of a prime field."""
     names = _open(climbed)
     try:
-      plain = self._fingerprints(pair, SEEDS, False)
-      equal = {name for name in names if plain[0].get(name) == plain[1].get(name)}
+      equal = set(names)
+      for seed in SEEDS:
+        # One point where they differ is enough; only equality needs more.
+        plain = self._fingerprints(pair, [seed], False) if equal else ({}, {})
+        equal = {name for name in equal if plain[0].get(name) == plain[1].get(name)}
       rounded = self._fingerprints(pair, SEEDS[:1], True) if equal else ({}, {})
     except WorkerError as error:
       if error.dead:
@@ -243,9 +246,10 @@ class CaseProof:
       return ()
     with deep_recursion():
       read = cut(marked.linen, marked.nnx, self._linen_path, exact_rules())
-      found = differences(read)
+      placed = set(self._linen_paths.values())
+      found = differences(read, placed)
       swapped = cut(marked.linen, marked.nnx, self._linen_path, order_rules())
-      left = {item.key for item in differences(swapped)}
+      left = {item.key for item in differences(swapped, placed)}
     verdicts = {item.key: Verdict.SAME_UP_TO_ORDER for item in found if item.key and item.key not in left}
     verdicts |= self._judged_alone(marked, {item.key for item in found if item.key in left and item.key})
     paths = {linen: own for own, linen in self._linen_paths.items()}
@@ -257,12 +261,12 @@ class CaseProof:
       return {}
     try:
       plain = self._fingerprints(pair, SEEDS[:1], False, True)
-      rounded = self._fingerprints(pair, SEEDS[:1], True, True)
+      same = {key for key in keys if key in plain[0] and plain[0][key] == plain[1].get(key)}
+      rounded = self._fingerprints(pair, SEEDS[:1], True, True) if same else ({}, {})
     except WorkerError as error:
       if error.dead:
         raise
       return {}
-    same = {key for key in keys if key in plain[0] and plain[0][key] == plain[1].get(key)}
     return {key: Verdict.SAME_FUNCTION if rounded[0].get(key) == rounded[1].get(key) else Verdict.OTHER_PRECISION
             for key in same}
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from migrator.equivalence.proof.boundaries_read import BACK, Border
 from migrator.equivalence.proof.causes import cause
@@ -26,10 +26,13 @@ class Found:
   lines: tuple[str, str] = ('', '')
 
 
-def differences(cut: Cut) -> list[Found]:
-  """Returns all differences: borders, borders that only one side has, outputs."""
+def differences(cut: Cut, placed: Collection[str]) -> list[Found]:
+  """Returns all differences: borders, borders that only one side has, outputs.
+
+  placed: paths of the Linen modules that have a counterpart.
+  """
   found = [Found(border.path, _place(border), border.text(), linen, nnx) for border, linen, nnx in cut.differing()]
-  missing = _missing(cut)
+  missing = _missing(cut, placed)
   if missing and missing[0].path and any(border.kind == BACK for border in cut.missing) and not any(
       border.kind != BACK for border in cut.missing):
     # Everything before that place gets no gradient either.
@@ -54,11 +57,11 @@ def _place(border: Border) -> str:
   return BODY if inner else WIRING
 
 
-def _missing(cut: Cut) -> list[Found]:
+def _missing(cut: Cut, placed: Collection[str]) -> list[Found]:
   """Modules that only one side calls; or else the first module that no gradient comes back to."""
   found = []
   for border, side in cut.missing.items():
-    if border.kind == BACK or border.way != 'in' or border.leaf or border.path.startswith('NNX '):
+    if border.kind == BACK or border.way != 'in' or border.leaf or border.path not in placed:
       continue
     words = 'is called in Linen, not in NNX' if side == 'NNX' else 'is called in NNX, not in Linen'
     found.append(Found(border.path, WIRING, '', None, None, words, cut.mark_lines[border]))

@@ -1,0 +1,97 @@
+"""Are the injected changes caught, is the module named, are benign rewrites left alone?
+
+`python -m benchmarks.equivalence.detection [NAME...]` runs the default check, by shapes alone.
+"""
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmarks.equivalence.changes import CASES, CHANGES, Change
+from benchmarks.equivalence.sources import migrated_sources
+from migrator.equivalence.cases import from_json
+from migrator.equivalence.run import Checker
+from migrator.equivalence.verdicts import CaseResult
+from migrator.manifest import Manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+  """What the check says of one change.  named: a differing module or leaf is the right one."""
+
+  change: Change
+  caught: bool
+  named: bool
+  words: tuple[str, ...]
+
+
+def findings(changes: Iterable[Change] = CHANGES, numbers: bool = False) -> Iterator[Finding]:
+  """Yields what the default check finds for every change."""
+  changes = list(changes)
+  with tempfile.TemporaryDirectory() as place:
+    folder = Path(place)
+    manifest = migrated_sources(folder, sorted({change.program for change in changes}))
+    merged = _written(folder, manifest, changes)
+    with Checker(merged, folder / 'linen', folder / 'nnx', numbers=numbers) as checker:
+      for k, change in enumerate(changes):
+        yield _judged(change, checker.check(_case(change, f'change_{k}')))
+
+
+def _written(folder: Path, manifest: Manifest, changes: list[Change]) -> Manifest:
+  """Writes a copy of its program for every change, and returns the manifest of all copies."""
+  classes = dict(manifest.classes)
+  for k, change in enumerate(changes):
+    name = f'change_{k}'
+    linen = (folder / 'linen' / f'{change.program}.py').read_text()
+    nnx = (folder / 'nnx' / f'{change.program}.py').read_text()
+    if nnx.count(change.old) < 1:
+      raise ValueError(f'{change.name}: its text is not in {change.program}')
+    (folder / 'linen' / f'{name}.py').write_text(linen)
+    edited = nnx.replace(change.old, change.new)
+    # After the docstring and imports of __future__, if any.
+    (folder / 'nnx' / f'{name}.py').write_text(edited + '\n\nimport jax\n')
+    text = manifest.to_json().replace(change.program, name)
+    classes.update({key: value for key, value in Manifest.from_json(text).classes.items() if key.startswith(f'{name}:')})
+  return dataclasses.replace(manifest, classes=classes)
+
+
+def _case(change: Change, module: str):  # type: ignore[no-untyped-def]
+  table = dict(CASES[change.program])
+  arguments = {name: text.format(module=module) for name, text in table.get('arguments', {}).items()}
+  return from_json({**table, 'name': change.name, 'model': f'{module}:{table["model"]}', 'arguments': arguments}, 'changes')
+
+
+def _judged(change: Change, result: CaseResult) -> Finding:
+  bad = [proof for proof in result.proofs if proof.verdict.level in ('differs', 'L2-precision')]
+  words = [f'{module.linen}: {module.cause}' for proof in bad for module in proof.modules if module.verdict.level in ('differs', 'L2-precision')]
+  places = [module.linen for proof in bad for module in proof.modules if module.verdict.level in ('differs', 'L2-precision')]
+  places += [item.name for proof in bad if proof.mode == 'init' for item in proof.lower]
+  places += [proof.reason for proof in bad if proof.mode in ('weights', 'keys')] + ['keys' for proof in bad if proof.mode == 'keys']
+  named = bool(change.where) and any(re.search(change.where, place) for place in places)
+  failed = [result.failure] if result.failure else [f'{proof.mode}: {proof.reason}' for proof in bad]
+  return Finding(change, bool(bad or result.failure), named, tuple(dict.fromkeys((*words, *failed))))
+
+
+def lines(names: Iterable[str] = ()) -> Iterator[str]:
+  """Yields one line per change, and the totals."""
+  wanted = set(names)
+  chosen = [change for change in CHANGES if not wanted or change.name in wanted]
+  found = []
+  for item in findings(chosen):
+    found.append(item)
+    verdict = 'caught' if item.caught else 'not caught'
+    mark = '' if item.change.is_benign else ', named' if item.named else ', NOT NAMED'
+    yield f'{item.change.name:36s} {"benign" if item.change.is_benign else "change":7s} {verdict}{mark}  {"; ".join(item.words)[:160]}'
+  wrong = [item for item in found if not item.change.is_benign]
+  benign = [item for item in found if item.change.is_benign]
+  yield (f'{sum(item.caught for item in wrong)} of {len(wrong)} changes caught, {sum(item.named for item in wrong)} '
+         f'with the right module; {sum(item.caught for item in benign)} of {len(benign)} benign rewrites flagged')
+
+
+if __name__ == '__main__':
+  for line in lines(sys.argv[1:]):
+    print(line, flush=True)
