@@ -59,7 +59,7 @@ CHANGES = (
   Change('queries and keys swapped', LM, 'q, k, v = jnp', 'k, q, v = jnp', 'attn'),
   Change('bias missing', LM, 'self.c_proj = nnx.Linear(x_features, x_features, use_bias=cfg.use_bias',
          'self.c_proj = nnx.Linear(x_features, x_features, use_bias=False', 'attn/c_proj/bias'),
-  Change('blocks reversed', LM, 'self.block[i](', 'self.block[-1 - i](', 'h_|Block|block|layer'),
+  Change('blocks reversed', LM, 'self.block[i](', 'self.block[-1 - i](', r'^[01]$'),
   Change('kernel transposed', TWICE, 'a = norm(nnx.relu(encoder(left)))',
          'a = norm(nnx.relu(left @ encoder.kernel[...].reshape(6, 4).T + encoder.bias[...]))', 'Dense_0|LayerNorm_0|^$'),
   # Structure.

@@ -5,6 +5,7 @@ import pytest
 from check_pairs import CASE, LINEN, NNX, manifest, net_entry, write
 
 from migrator.equivalence import Case, Checker
+from migrator.equivalence.proof import Verdict
 
 PARAMS, INPUTS = 'train gradient of params', 'train gradient of inputs'
 
@@ -26,6 +27,20 @@ BUGS = {
   'other_dtype': ('return self.out(x)', 'return self.out(x).astype("bfloat16")', {'eval', 'train'}, set()),
   'other_structure': ('return self.out(x)', 'return {"logits": self.out(x)}', {'eval', 'train'}, set()),
   'other_shape': ('return self.out(x)', 'return self.out(x)[None]', {'eval', 'train'}, set()),
+}
+# What the proof says: a differing module, the line of it in NNX, words of the cause.
+NAMED = {
+  'lost_relu': ('LayerNorm_0', 21, 'a maximum (relu) in Linen'),
+  'epsilon': ('LayerNorm_0', 23, 'added constant (such as an epsilon)'),
+  'lost_pool': ('LayerNorm_0', 22, 'shape (4, 4, 4, 6) in Linen, (4, 8, 8, 6) in NNX'),
+  'momentum': ('BatchNorm_0', 20, 'factor: 0.9'),
+  'dropout_rate': ('Dropout_1', 26, '0.75 in Linen, 0.8 in NNX'),
+  'lost_dropout': ('Dropout_0', None, 'is called in Linen, not in NNX'),
+  'always_training': ('BatchNorm_0', 20, 'variable batch_stats/BatchNorm_0/mean in Linen'),
+  'stopped_gradient': ('LayerNorm_0', None, 'no gradient comes back to its output in NNX'),
+  'other_dtype': ('', 27, 'float32 in Linen, bfloat16 in NNX'),
+  'other_structure': ('', None, 'only Linen has it'),
+  'other_shape': ('', 27, 'shape (4, 6) in Linen, (1, 4, 6) in NNX'),
 }
 MODULES = ('equal', 'swapped', *BUGS)
 
@@ -59,6 +74,10 @@ def test_equal_pair_is_bitwise_in_every_part(checker):
      'train gradient of inputs'], 'bitwise')
   assert result.exit_code == 0
   assert 'random keys: 2 of Linen replayed' in result.parts[3].notes
+  assert {proof.mode: proof.verdict.level for proof in result.proofs} == dict.fromkeys(
+    ['weights', 'eval', 'eval state', 'train', 'train state', 'gradient', 'step', 'init', 'keys'], 'L0')
+  assert result.proofs[1].shapes == 'for every batch size of 2 and more' and not result.proofs[1].modules
+  assert len(result.proofs[1].linen_hash) == 64
 
 
 @pytest.mark.parametrize('name', BUGS)
@@ -69,6 +88,25 @@ def test_bug_is_seen(checker, name):
   assert {part for part in differing if found[part] != 'differs'} == set(), result
   assert {part for part in equal if found[part] != 'bitwise'} == set(), result
   assert result.exit_code == 1
+  proved = {proof.mode: proof for proof in result.proofs}
+  if name == 'lost_bias':
+    assert proved['weights'].verdict is Verdict.DIFFERS and 'params/out/bias' in proved['weights'].reason
+    return
+  path, line, words = NAMED[name]
+  modules = [module for proof in result.proofs for module in proof.modules]
+  module = next(module for module in modules if module.linen == path and words in module.cause)
+  assert module.verdict is Verdict.DIFFERS
+  assert line is None or module.nnx_line == f'zoo/{name}.py:{line}'
+  assert {module.linen for module in proved['eval'].modules} <= {path}
+
+
+def test_proof_and_numbers_agree(checker):
+  """Whatever is proved to be the same program has the same bits."""
+  for name in ('epsilon', 'momentum', 'dropout_rate'):
+    result = check(checker, name)
+    numbers = verdicts(result)
+    exact = {proof.mode for proof in result.proofs if proof.verdict.is_exact}
+    assert exact & numbers.keys() and {numbers[mode] for mode in exact & numbers.keys()} == {'bitwise'}
 
 
 def test_swapped_weights_are_seen(checker):

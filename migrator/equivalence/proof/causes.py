@@ -15,7 +15,7 @@ WORDS = {'max': 'a maximum (relu)', 'tanh': 'tanh', 'erf': 'erf (exact gelu)', '
          'convert_element_type': 'a conversion of dtype', 'add': 'a sum', 'mul': 'a product', 'sub': 'a difference',
          'div': 'a quotient', 'concatenate': 'a concatenation', 'transpose': 'a transposition',
          'draw': 'a random key', 'random_bits': 'random numbers', 'gather': 'a lookup', 'scan_final': 'a loop',
-         'stack': 'a loop', 'reduce_window_max': 'max pooling', 'reduce_window_sum': 'average pooling',
+         'loop_stack': 'a loop', 'reduce_window_max': 'max pooling', 'reduce_window_sum': 'average pooling',
          'logsumexp': 'logsumexp', 'exp': 'exp', 'log': 'log', 'rsqrt': 'an inverse square root', 'sqrt': 'a square root'}
 INPUTS = {'variables': 'variable', 'inputs': 'input', 'weights': 'the gradient of the output'}
 CONSTANT_IN = {'add': 'added constant (such as an epsilon)', 'mul': 'factor', 'div': 'divisor', 'max': 'lower bound',
@@ -67,7 +67,7 @@ def parameters(table: Table, linen: int, nnx: int, around: int | None) -> str | 
     changed = [(key, value, other.get(key)) for key, value in left.params if other.get(key) != value]
     words = '; '.join(f'{key.replace("_", " ")} {value} in Linen, {theirs} in NNX' for key, value, theirs in changed)
     return f'{name}: {words}' if words else None
-  if left.op in ('scan_final', 'stack', 'while_final'):
+  if left.op in ('scan_final', 'loop_stack', 'while_final'):
     return f'{name}: its steps compute other values'
   return f'{name}: {left.params} in Linen, {right.params} in NNX'
 

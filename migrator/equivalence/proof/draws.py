@@ -23,6 +23,8 @@ def draw_marks(table: Table, program: Program, linen_path: Callable[[str], str])
   linen_path: the path of the Linen module of a place of this side.
   """
   ranks = live_ranks(program)
+  # Where loops are written out: the n-th different key that a draw has had.
+  different: dict[tuple[str, str, int], dict[int, int]] = collections.defaultdict(dict)
 
   def marked(mark: str, number: int, steps: tuple[int, ...]) -> int:
     kind, *words = mark.split('|')
@@ -33,8 +35,10 @@ def draw_marks(table: Table, program: Program, linen_path: Callable[[str], str])
     if not stream:
       return table.intern(DRAW, 'the same key', (), node.shape, node.dtype)
     rank = ranks[place, stream].index(int(count))
+    known = different[place, stream, rank]
+    turn = known.setdefault(number, len(known)) if steps else None
     loops = tuple(table.intern('step', (level,), (), None, None, opened=level) for level in sorted(node.free))
-    return table.intern(DRAW, (linen_path(place), stream, rank, steps), loops, node.shape, node.dtype)
+    return table.intern(DRAW, (linen_path(place), stream, rank, turn), loops, node.shape, node.dtype)
 
   return marked
 

@@ -48,7 +48,7 @@ def _judged(reach: _Reach, name: str, linen: int, nnx: int) -> OutputVerdict:
   words = difference(reach.table, linen, nnx)
   draws = [sorted(str(reach.table.nodes[k].shape) for k in reach.of(number, 'random_bits')) for number in (linen, nnx)]
   # Parts of one array that is drawn at once, and arrays drawn in a loop.
-  hidden = _is_part(reach, linen, nnx) or reach.of(linen, 'stack') or reach.of(nnx, 'stack')
+  hidden = _is_part(reach, linen, nnx) or reach.of(linen, 'loop_stack') or reach.of(nnx, 'loop_stack')
   if draws[0] and draws[1] and (hidden or draws[0] != draws[1]) or hidden:
     return OutputVerdict(name, Verdict.NOT_PROVED, f'{OTHER_DRAW}: {words}')
   return OutputVerdict(name, Verdict.DIFFERS, words)

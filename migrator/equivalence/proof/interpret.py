@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from migrator.equivalence.proof.program import Equation, Kind, Program
-from migrator.equivalence.proof.reading import READERS, split
+from migrator.equivalence.proof.reading import READERS, SEVERAL
 from migrator.equivalence.proof.table import Table
 
 # What stands for a value that carries a mark (`name` primitive): (mark, number, steps written out) -> number.
@@ -62,8 +62,8 @@ class Interpreter:
 
   def _operation(self, item: Equation, args: tuple[int, ...]) -> list[int]:
     table, params = self.table, dict(item.params)
-    if item.op == 'split':
-      return split(table, params, args, item.kinds)
+    if item.op in SEVERAL:
+      return SEVERAL[item.op](table, params, args, item.kinds)
     if item.op in READERS and not item.blocks:
       return [READERS[item.op](table, params, args, item.kinds[0])]
     inner = tuple((name, *(self._closed(k) for k in numbers)) for name, numbers in item.blocks)

@@ -130,7 +130,7 @@ def _stacked(table: Table, closing: Closing, number: int, kind: Kind, level: int
     return table.broadcast(number, kind.shape, range(1, len(kind.shape)))
   if node.op == 'item' and node.params == (level, loop[1]):
     return node.args[0]
-  return closing.close('stack', [number], kind.shape, kind.dtype)
+  return closing.close('loop_stack', [number], kind.shape, kind.dtype)
 
 
 def _written_out(reader: Interpreter, item: Equation, constants: Sequence[int], first: Sequence[int],

@@ -36,6 +36,13 @@ def _concatenate(table: Table, params: Mapping[str, Any], args: Numbers, kind: K
   return table.make('concatenate', params['dimension'], args, kind.shape, kind.dtype)
 
 
+def _stack(table: Table, params: Mapping[str, Any], args: Numbers, kind: Kind) -> int:
+  """Arrays stacked along a new axis are joined along it, each with an axis of size one."""
+  axis = params['axis']
+  single = (*kind.shape[:axis], 1, *kind.shape[axis + 1:])
+  return table.make('concatenate', axis, [table.reshaped(arg, single) for arg in args], kind.shape, kind.dtype)
+
+
 def _reduce(op: str) -> Reader:
   def read(table: Table, params: Mapping[str, Any], args: Numbers, kind: Kind) -> int:
     return table.make(op, tuple(sorted(params['axes'])), args, kind.shape, kind.dtype)
@@ -70,8 +77,20 @@ def split(table: Table, params: Mapping[str, Any], args: Numbers, kinds: tuple[K
   return parts
 
 
+def unstack(table: Table, params: Mapping[str, Any], args: Numbers, kinds: tuple[Kind, ...]) -> list[int]:
+  """Returns the entries along an axis, each a slice without that axis."""
+  dims, axis, entries = table.dims(args[0]), params['axis'], []
+  for k, kind in enumerate(kinds):
+    starts, limits = [0] * len(dims), list(dims)
+    starts[axis], limits[axis] = k, k + 1
+    entries.append(table.reshaped(sliced(table, args[0], starts, limits), kind.shape))
+  return entries
+
+
+# Primitives with several results.
+SEVERAL = {'split': split, 'unstack': unstack}
 READERS: dict[str, Reader] = {
   'broadcast_in_dim': _broadcast, 'reshape': _reshape, 'squeeze': _reshape, 'expand_dims': _reshape,
-  'transpose': _transpose, 'slice': _slice, 'concatenate': _concatenate, 'dot_general': _product,
+  'transpose': _transpose, 'slice': _slice, 'concatenate': _concatenate, 'stack': _stack, 'dot_general': _product,
   **{op: _reduce(op) for op in ('reduce_sum', 'reduce_max', 'reduce_min', 'reduce_prod', 'reduce_and',
                                 'reduce_or')}}

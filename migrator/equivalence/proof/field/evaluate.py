@@ -104,6 +104,8 @@ class Evaluator:
       return [extreme(name, f[0], tuple(params['axes']))]
     if name == 'split':
       return list(np.split(f[0], np.cumsum(params['sizes'])[:-1], params['axis']))
+    if name == 'unstack':
+      return [np.take(f[0], k, params['axis']) for k in range(len(equation.outvars))]
     return [self._other(name, params, f, args)] if name in OTHER else self._opaque(name, params, f, equation)
 
   def _other(self, name: str, params: Mapping[str, Any], f: list[np.ndarray], args: list[Any]) -> np.ndarray:

@@ -99,6 +99,7 @@ SHAPED: dict[str, Callable[[Fields, Mapping[str, Any], tuple[int, ...]], np.ndar
   'transpose': lambda f, p, shape: f[0].transpose(p['permutation']), 'slice': _slice,
   'rev': lambda f, p, shape: np.flip(f[0], p['dimensions']),
   'concatenate': lambda f, p, shape: np.concatenate(f, p['dimension']),
+  'stack': lambda f, p, shape: np.stack(f, p['axis']),
   'tile': lambda f, p, shape: np.tile(f[0], p['reps']),
   'reduce_sum': lambda f, p, shape: np.sum(f[0], axis=tuple(p['axes'])),
   'reduce_prod': _product, 'cumsum': _cumulated}

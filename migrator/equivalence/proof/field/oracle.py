@@ -34,10 +34,25 @@ def oracle(name: str, *values: Any) -> np.ndarray:
   return (mixed % np.uint64(P)).astype(np.int64)
 
 
+# Elements of constants such as -inf, which are below or above all others: element -> place.
+EXTREME: dict[int, int] = {}
+
+
+def extreme_constant(number: float) -> int:
+  """Returns the element of an infinite or huge constant; it keeps its place in the order."""
+  found = int(oracle(f'constant {number!r}', np.zeros((), np.int64)))
+  if number == number:
+    EXTREME[found] = int(np.sign(number)) * (2**62 if np.isinf(number) else 2**61)
+  return found
+
+
 def rank(value: Any) -> np.ndarray:
   """Returns the place in one fixed random order; zero is its median, so that relu keeps about half."""
   value = np.asarray(value)
-  return np.where(value == 0, MIDDLE, (_mixed(value, 12345) >> np.uint64(11)).astype(np.int64))
+  found = np.where(value == 0, MIDDLE, (_mixed(value, 12345) >> np.uint64(11)).astype(np.int64))
+  for element, place in EXTREME.items():
+    found = np.where(value == element, place, found)
+  return found
 
 
 def exponential(value: Any) -> np.ndarray:

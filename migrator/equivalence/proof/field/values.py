@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from migrator.equivalence.proof.field.oracle import oracle
+from migrator.equivalence.proof.field.oracle import extreme_constant, oracle
 from migrator.equivalence.proof.field.prime import P, of_float
 
 # One rounding of a constant, by size of its format in bytes.
@@ -46,7 +46,7 @@ def elements(value: Any) -> np.ndarray:
 
 def _element(number: float, relative: float) -> int:
   known = of_float(number, relative)
-  return int(oracle(f'constant {number!r}', np.zeros((), np.int64))) if known is None else known
+  return extreme_constant(number) if known is None else known
 
 
 def random_value(name: str, seed: int, kind: jax.ShapeDtypeStruct) -> Any:
