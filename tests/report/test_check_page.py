@@ -70,6 +70,14 @@ def test_modules_are_a_tree_in_natural_order():
   assert tree.findings[0][0]['place'] == 'wiring'
 
 
+def test_a_module_nobody_judged_is_not_called_equal():
+  case = document()['cases'][1]
+  assert module_tree(case).children[1].verdict == 'same program'
+  for proof in case['proofs']:
+    proof['modules'] = []
+  assert module_tree(case).children[1].verdict == 'not judged'
+
+
 def test_plots_show_errors_in_their_order():
   bars = re.findall(r'<rect class="(bar[^"]*)"[^>]* width="(\d+)"', error_plot(
     document()['cases'][1]['parts'][0]['worst'], 'errors'))

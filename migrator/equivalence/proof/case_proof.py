@@ -61,6 +61,7 @@ class CaseProof:
     self._plans: list[str] = []
     self._linen_paths: dict[str, str] = {}
     self._found: dict[tuple[str, str], tuple[ModuleVerdict, ...]] = {}
+    self._hashes: dict[tuple[tuple[str, str], ...], str] = {}
 
   def proofs(self) -> tuple[ModeProof, ...]:
     """Returns the proofs of all modes; the first is that every leaf has its place."""
@@ -79,6 +80,19 @@ class CaseProof:
     if self._case.rngs:
       found.append(self._audited(modes[-1]))
     return tuple(found)
+
+  def modules(self) -> tuple[tuple[str, str], ...]:
+    """Returns (Linen path, NNX path) of every module known on both sides, once proved."""
+    return tuple(sorted((linen, own) for own, linen in self._linen_paths.items()))
+
+  def hashes(self) -> tuple[tuple[tuple[tuple[str, str], ...], str], ...]:
+    """Returns what was asked of which side, and the hash of the program it traced; as `recheck` reads it."""
+    return tuple(self._hashes.items())
+
+  def _note(self, side: str, asked: Message, answer: Message) -> None:
+    if 'hash' in answer.body:
+      words = {name: str(text) for name, text in asked.body.items() if name != 'do'}
+      self._hashes[('side', side), *words.items()] = answer.body['hash']
 
   def _described(self) -> ModeProof:
     body = {'do': 'describe', 'case': self._case.to_json()}
@@ -280,11 +294,15 @@ class CaseProof:
       if isinstance(answer, WorkerError):
         raise WorkerError(f'{worker.side}: {answer}', answer.trace, answer.dead)
     first, second = (answer for _, answer in answers if isinstance(answer, Message))
+    self._note('linen', linen, first)
+    self._note('nnx', nnx, second)
     return first, second
 
   def _ask(self, worker: WorkerProcess, message: Message) -> Message:
     try:
-      return worker.ask(message, self._timeout)
+      answer = worker.ask(message, self._timeout)
+      self._note(worker.side, message, answer)
+      return answer
     except WorkerError as error:
       raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from None
 

@@ -65,7 +65,7 @@ def _filters(document: Table) -> str:
 
 def _badge(word: str) -> str:
   kind = 'good' if word in (*EQUAL_PROOFS, 'equal', 'bitwise', 'close') else 'open' if word in (
-    'not proved', 'not compared', 'same, other precision') else 'bad'
+    'not proved', 'not judged', 'not compared', 'same, other precision') else 'bad'
   return f'<span class="badge {kind}">{escape(word)}</span>'
 
 

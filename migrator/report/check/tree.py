@@ -5,15 +5,19 @@ import dataclasses
 
 from migrator.report.check.document import Table, modules_that_differ
 
-EQUAL = 'same program'
+EQUAL, NOT_JUDGED = 'same program', 'not judged'
 
 
 @dataclasses.dataclass
 class Module:
-  """linen, nnx: its paths.  findings: (verdict of the module, modes that show it)."""
+  """linen, nnx: its paths.  findings: (verdict of the module, modes that show it).
+
+  otherwise: its verdict when nothing names it.
+  """
 
   linen: str
   nnx: str
+  otherwise: str = EQUAL
   findings: list[tuple[Table, list[str]]] = dataclasses.field(default_factory=list)
   children: list[Module] = dataclasses.field(default_factory=list)
 
@@ -23,8 +27,8 @@ class Module:
 
   @property
   def verdict(self) -> str:
-    """Its own verdict: that of what names it first, or that nothing does."""
-    return self.findings[0][0]['verdict'] if self.findings else EQUAL
+    """Its own verdict: that of what names it first."""
+    return self.findings[0][0]['verdict'] if self.findings else self.otherwise
 
   @property
   def troubled(self) -> bool:
@@ -34,12 +38,16 @@ class Module:
 
 def module_tree(case: Table) -> Module:
   """Returns the model with all modules inside it, by Linen path."""
-  known: dict[str, Module] = {'': Module('', '')}
-  for linen, nnx in case.get('modules', ()):
-    known.setdefault(linen, Module(linen, nnx))
-  for finding in modules_that_differ(case):
+  findings = modules_that_differ(case)
+  # Proofs name every module that is not the same program; without a name none was judged alone.
+  judged = bool(findings) or bool(case['proofs']) and all(proof['verdict'] == EQUAL for proof in case['proofs'])
+  otherwise = EQUAL if judged else NOT_JUDGED
+  known: dict[str, Module] = {'': Module('', '', otherwise)}
+  for linen, nnx in case['modules']:
+    known.setdefault(linen, Module(linen, nnx, otherwise))
+  for finding in findings:
     path = finding[0]['linen']
-    known.setdefault(path, Module(path, finding[0]['nnx'])).findings.append(finding)
+    known.setdefault(path, Module(path, finding[0]['nnx'], otherwise)).findings.append(finding)
   for path in sorted(known, key=_natural):
     if path:
       known[_parent(path, known)].children.append(known[path])
