@@ -80,8 +80,11 @@ def _entry(table: Mapping[str, Any]) -> Entry:
 
 
 def entry_of(case: Case, result: CaseResult, programs: Hashes) -> Entry | None:
-  """Returns the entry of a case that passed and whose programs could be traced; else None."""
-  if result.exit_code or not programs:
+  """Returns the entry of a case that passed; None also when a mode could not be traced: no hash would show its change."""
+  kinds = {dict(key)['kind'] for key, _ in programs}
+  untraced = [proof.mode for proof in result.proofs if proof.verdict is Verdict.NOT_PROVED and not proof.linen_hash
+              and not (proof.mode == 'keys' and 'audit' in kinds)]
+  if result.exit_code or not programs or untraced:
     return None
   return Entry(case.to_json(), programs, finite(case_document(result)))
 

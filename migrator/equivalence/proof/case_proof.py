@@ -90,9 +90,9 @@ class CaseProof:
     return tuple(self._hashes.items())
 
   def _note(self, side: str, asked: Message, answer: Message) -> None:
-    if 'hash' in answer.body:
-      words = {name: str(text) for name, text in asked.body.items() if name != 'do'}
-      self._hashes[('side', side), *words.items()] = answer.body['hash']
+    if 'hash' in answer.body and not asked.body['calls']:
+      words = tuple((name, asked.body[name]) for name in ('kind', 'mode', 'plan', 'keys'))
+      self._hashes[('side', side), *words] = answer.body['hash']
 
   def _described(self) -> ModeProof:
     body = {'do': 'describe', 'case': self._case.to_json()}
@@ -151,8 +151,8 @@ class CaseProof:
   def _audited(self, mode: str) -> ModeProof:
     plan = self._plans[-1]
     try:
-      linen = _program(self._ask(self._linen, _trace('forward', mode, plan, 'recorded')))
-      nnx = _program(self._ask(self._nnx, _trace('audit', mode, plan, 'recorded')))
+      linen = _program(self._ask(self._linen, trace_request('forward', mode, plan, 'recorded')))
+      nnx = _program(self._ask(self._nnx, trace_request('audit', mode, plan, 'recorded')))
     except WorkerError as error:
       return _not_proved('keys', error)
     drawn = draws_of(linen, DRAW)
@@ -204,7 +204,7 @@ class CaseProof:
     return linen.body['outputs'], nnx.body['outputs']
 
   def _pair(self, kind: str, mode: str, plan: str, keys: str = 'recorded', calls: bool = False) -> Pair:
-    request = _trace(kind, mode, plan, keys, calls)
+    request = trace_request(kind, mode, plan, keys, calls)
     linen, nnx = self._both(request, request)
     pair = Pair(kind, mode, plan, keys, _program(linen), _program(nnx), linen.body['hash'], nnx.body['hash'])
     if keys == 'recorded' and self._draws(pair.linen, False) != self._draws(pair.nnx, True):
@@ -307,7 +307,7 @@ class CaseProof:
       raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from None
 
 
-def _trace(kind: str, mode: str, plan: str, keys: str, calls: bool = False) -> Message:
+def trace_request(kind: str, mode: str, plan: str, keys: str, calls: bool = False) -> Message:
   return Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys, 'calls': calls})
 
 

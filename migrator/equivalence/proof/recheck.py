@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 from migrator.equivalence.process import WorkerError
-from migrator.equivalence.proof.case_proof import CaseProof
-from migrator.equivalence.protocol import Message
+from migrator.equivalence.proof.case_proof import CaseProof, trace_request
 
 # What a worker was asked ('side', 'kind', 'mode', 'plan', 'keys') and the hash of the program it traced.
 Hashes = tuple[tuple[tuple[tuple[str, str], ...], str], ...]
@@ -27,7 +26,7 @@ class Recheck(CaseProof):
 
   def _change(self, asked: dict[str, str], known: str) -> str:
     side = asked['side']
-    request = Message({'do': 'trace', **{name: text for name, text in asked.items() if name != 'side'}})
+    request = trace_request(asked['kind'], asked['mode'], asked['plan'], asked['keys'])
     what = f'the {SIDES[side]} program of {asked["mode"]} ({asked["kind"]})'
     try:
       found = self._ask(self._linen if side == 'linen' else self._nnx, request).body['hash']
