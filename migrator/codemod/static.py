@@ -11,6 +11,7 @@ from migrator.shapes.values import Array, Bound, Closure, Late, Unknown, Value, 
 
 from .fixed import FixedNames
 from .names_in import bound_by, function_locals, targets
+from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter, enclosed
 from .text import Edits, SourceText
 
@@ -243,6 +244,9 @@ class StaticWriter:
       return False
     if oracle.is_dim(value):
       edits.replace(node, self._size(value))
+      return True
+    if isinstance(value, tuple) and isinstance(node, ast.Attribute) and node.attr == 'shape' and self.sizes is not None:
+      edits.replace(node, shape_text(value, self.sizes, self._size))
       return True
     if isinstance(value, (tuple, list)) and value and all(oracle.is_dim(item) for item in value):
       items = ', '.join(self._size(item) for item in value)
