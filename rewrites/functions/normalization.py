@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rewrites.record import Functions, Helper
+from rewrites.record import Example, Functions, Helper
 
 CANONICALIZE_AXES = Helper(
   'canonicalize_axes',
@@ -65,4 +65,13 @@ RECORD = Functions(
     'flax.linen.normalization._canonicalize_axes': CANONICALIZE_AXES,
     'flax.linen.normalization._compute_stats': COMPUTE_STATS,
   },
+  examples=(
+    Example(
+      'from flax.linen.normalization import _canonicalize_axes\n\n\ndef axes_of(x, axes):\n'
+      '  return _canonicalize_axes(x.ndim, axes)\n',
+      'from nnx_helpers import canonicalize_axes\n\n\ndef axes_of(x, axes):\n'
+      '  return canonicalize_axes(x.ndim, axes)\n',
+    ),
+    Example('from library import _canonicalize_axes\n\naxes = _canonicalize_axes\n', None),
+  ),
 )
