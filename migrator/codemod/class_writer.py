@@ -46,7 +46,6 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.fields = {
       name for name, field in plan.source.fields.items() if name not in plan.call_fields and not field.default_factory
     }
-    self.needs_rngs = False
     self.properties: dict[str, list[str]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
@@ -132,7 +131,6 @@ class ClassWriter(SignatureWriter, MemberWriter):
     lines += [f'self.{name} = {self._stored(name)}' for name in own]
     if any(creation.kind == 'rng' and self._is_own(creation) for creation in self.plan.analysis.record.order):
       lines.append('self.rngs = rngs.fork()')
-      self.needs_rngs = True
     if any(
       creation.kind == 'mutable' and self._is_own(creation) for creation in self.plan.analysis.record.order
     ):
@@ -186,9 +184,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     for base in bases:
       arguments = [f'{name}={name}' for name in base.source.fields if name not in base.call_fields]
       arguments += [f'{item.name}={item.name}' for item in base.size_arguments]
-      if base.takes_rngs:
-        arguments.append('rngs=rngs')
-        self.needs_rngs = True
+      arguments.append('rngs=rngs')
       lines.append(f'super().__init__({", ".join(arguments)})')
     return lines[:1]
 
@@ -335,7 +331,6 @@ class ClassWriter(SignatureWriter, MemberWriter):
   def _assemble(self, body: list[str]) -> str:
     node = self.plan.source.node
     indent = self.base_indent + self.unit
-    self._finish_needs()
     init = self._init_text(body, indent)
     removed = self._removed_ranges()
     place = self._place(node, removed)
@@ -344,17 +339,10 @@ class ClassWriter(SignatureWriter, MemberWriter):
     start, end = self.source.start(node), self.source.line_end(self.source.end(node))
     before = self.edits.apply(start, place).rstrip(' \n')
     after = self.edits.apply(place, end).strip('\n')
-    bare = not before.rstrip().endswith(('"""', "'''")) and '\n' not in before
-    gap = '\n\n'
-    text = f'{before}{gap}{init}'
+    text = f'{before}\n\n{init}'
     if after.strip():
       text += f'\n\n{after}'
-    return text.rstrip('\n') + '\n' if not bare else text.rstrip('\n') + '\n'
-
-  def _finish_needs(self) -> None:
-    bases = [self.plans[base] for base in self.plan.source.bases if base in self.plans]
-    self.plan.takes_rngs = True
-    del bases
+    return text.rstrip('\n') + '\n'
 
   def _removed_ranges(self) -> list[tuple[int, int]]:
     ranges = []

@@ -40,7 +40,6 @@ class MemberWriter:
   asked_sizes: AskedSizes
   call: CallWriter
   base_indent: str
-  needs_rngs: bool
 
   def _tools(self, method: ast.FunctionDef) -> tuple[StaticWriter, SizeWriter]:
     """Returns the writers of one method; the class writer keeps them."""
@@ -71,7 +70,6 @@ class MemberWriter:
     if member.record is not None:
       return self._layer(member, writer, size_text)
     if member.stays is not None:
-      self.needs_rngs = True
       return linen_member.write(
         member,
         member.stays,
@@ -120,8 +118,6 @@ class MemberWriter:
     member.on_call = written.on_call
     for helper in written.helpers:
       self.names.helpers[helper.name] = helper
-    if 'rngs=rngs' in written.arguments:
-      self.needs_rngs = True
     return self._wrapped(self._head(member, writer), written.arguments, member)
 
   def _never_called(self, record: Any, member: Member, hidden: Any) -> None:
@@ -186,9 +182,7 @@ class MemberWriter:
         else f'{keyword.arg}={writer.text(keyword.value)}'
       )
     arguments += [f'{size.name}={self._child_size(member, size, size_text)}' for size in child.size_arguments]
-    if child.takes_rngs:
-      arguments.append('rngs=rngs')
-      self.needs_rngs = True
+    arguments.append('rngs=rngs')
     for name in child.threaded:
       self._thread_from(member, name)
     text = self._wrapped(self._head(member, writer), arguments, member)
@@ -302,7 +296,6 @@ class MemberWriter:
     texts = [writer.text(item) for item in values] + [
       f'{key}={writer.text(item)}' for key, item in named.items() if key in ('shape', 'dtype')
     ]
-    self.needs_rngs = True
     head = writer.text(init)
     head = f'({head})' if isinstance(init, ast.Lambda) else head
     return f'nnx.Param({head}({", ".join(["rngs.params()", *texts])}))'
