@@ -13,6 +13,7 @@ from .class_writer import ClassWriter
 from .given_weights import plan_guards
 from .layer_call import Refused
 from .linen_names import LinenNames
+from .module_fields import default_class
 from .options import Options
 from .plan import ClassPlan
 from .planner import eligible, plan_flags, plan_members
@@ -92,6 +93,8 @@ def _used_first(project: Any, analyses: dict[str, Any], order: list[str]) -> lis
     for creation in analyses[name].record.order:
       if creation.kind == 'class':
         place(creation.target)
+    for field in project.classes[name].fields.values():
+      place(default_class(project, field) or '')
     for other in order:
       if other.startswith(f'{name}.'):
         place(other)  # a nested class is written into the one around it

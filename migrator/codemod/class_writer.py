@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrator.manifest import SizeArgument
+from migrator.shapes.outside import outside_methods
 
 from .asked import AskedSizes
 from .call_writer import CallWriter
@@ -17,6 +18,8 @@ from .init_writer import InitWriter, Line
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .member_writer import MemberWriter
+from .module_fields import default_class, default_made, is_list
+from .outside import mark_outside
 from .plan import ClassPlan
 from .signature import SignatureWriter
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
@@ -42,14 +45,17 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.call = CallWriter(plan, self.edits, names, plans)
     self.unit = _unit(plan.source.node, source)
     self.base_indent = source.indent(plan.source.node)
-    # A field with a factory is read as an attribute: its parameter may be None.
+    # What a factory makes by default is only known as the attribute, which the constructor sets first.
     self.fields = {
-      name for name, field in plan.source.fields.items() if name not in plan.call_fields and not field.default_factory
+      name
+      for name, field in plan.source.fields.items()
+      if name not in plan.call_fields and not field.default_factory
     }
     self.properties: dict[str, list[str]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
     self.asked_sizes = AskedSizes(plan)
+    self.outside = outside_methods(plan.source)
 
   def write(self) -> None:
     """Sets `plan.text`, `plan.size_arguments`, helpers and imports.
@@ -60,7 +66,9 @@ class ClassWriter(SignatureWriter, MemberWriter):
     inits = self._inits()
     body = self._constructor_body(inits)
     for method in self.plan.source.own_methods.values():
-      if method.name != 'setup':
+      if method.name in self.outside:
+        mark_outside(self.plan, method.node, self.edits)
+      elif method.name != 'setup':
         self.call.rewrite(method.node, inits.get(id(method.node)))
     self._call_signature()
     self.bound_in_body = _bound_names(body)
@@ -169,7 +177,15 @@ class ClassWriter(SignatureWriter, MemberWriter):
     )
 
   def _stored(self, name: str) -> str:
-    field = self.plan.source.fields[name]
+    field, project = self.plan.source.fields[name], self.names.project
+    made = default_class(project, field)
+    if made is not None:
+      self.needs_rngs = True
+      return default_made(name, self.plans.get(made), field, self.asked_sizes.found)
+    if is_list(project, field) and not field.default_factory:
+      return f'nnx.List({name})'
+    if is_list(project, field) and isinstance(field.default, (ast.Name, ast.Lambda)):
+      return f'nnx.List([] if {name} is None else {name})'
     if field.default_factory:
       return (
         f'({self.text_of(field.default)})() if {name} is None else {name}'
@@ -348,6 +364,8 @@ class ClassWriter(SignatureWriter, MemberWriter):
     ranges = []
     floor = self.source.own_start(self.plan.source.node)
     for statement in self.plan.source.node.body:
+      if self._hides_a_property(statement):
+        continue
       if self._is_field(statement) or (isinstance(statement, ast.FunctionDef) and statement.name == 'setup'):
         start = self.source.leading_comments(statement, self.source.line_end(floor))
         ranges.append((start, self.source.line_end(self.source.end(statement))))
@@ -359,6 +377,15 @@ class ClassWriter(SignatureWriter, MemberWriter):
           )
         )
     return ranges
+
+  def _hides_a_property(self, statement: ast.stmt) -> bool:
+    """A field in place of an inherited property stays in the class, as the property would refuse the attribute."""
+    if not self._is_field(statement) or getattr(statement, 'value', None) is None:
+      return False
+    name = statement.target.id  # type: ignore[attr-defined]
+    return any(
+      name in base.own_methods and base.own_methods[name].is_property for base in self.plan.source.mro[1:]
+    )
 
   def _place(self, node: ast.ClassDef, removed: list[tuple[int, int]]) -> int:
     """Returns where the constructor goes: before the first method, or at the end."""

@@ -15,6 +15,7 @@ from .fields import field_value
 from .frames import Budget, Frame
 from .hypotheses import Parameter, attempts, parameters
 from .interpreter import Interpreter
+from .outside import outside_methods
 from .symbols import SymbolTable
 from .values import (
   Alternatives,
@@ -200,10 +201,12 @@ def _choices(project: Any, source: Any, methods: list[str], observed: list[Obser
 
 def entry_methods(source: Any) -> list[str]:
   """Returns the methods to interpret: `__call__` first, then the other public ones."""
+  outside = outside_methods(source)
   names = [
     name
     for name, method in source.methods.items()
     if name not in _SKIPPED_METHODS
+    and name not in outside
     and not method.is_static
     and not method.is_classmethod
     and not method.is_property
