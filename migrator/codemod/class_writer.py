@@ -14,6 +14,7 @@ from migrator.shapes.outside import outside_methods
 from .asked import AskedSizes
 from .call_writer import CallWriter
 from .comments import restored
+from .constants import constant_locals
 from .init_writer import InitWriter, Line
 from .layer_call import Refused
 from .linen_names import LinenNames
@@ -95,6 +96,12 @@ class ClassWriter(SignatureWriter, MemberWriter):
         self.fields,
         rename,
         lambda node: self._created(node, method),
+        constant_locals(
+          method,
+          self.fields | {name for base in self.plan.source.mro for name in base.constants},
+          set(self.call.by_node),
+          method.name == 'setup',
+        ),
       )
       field = lambda source: source if _root(source) in writer.rebound else self._field(source)
       sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, field)
