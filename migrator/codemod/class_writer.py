@@ -50,7 +50,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.fields = {
       name
       for name, field in plan.source.fields.items()
-      if name not in plan.call_fields and not field.default_factory
+      if name not in plan.call_fields and not field.default_factory and default_class(names.project, field) is None
     }
     self.properties: dict[str, list[str]] = {}
     self.asked: dict[InputAxis, None] = {}
@@ -404,6 +404,8 @@ class ClassWriter(SignatureWriter, MemberWriter):
   def _init_text(self, body: list[str], indent: str) -> str:
     inner = indent + self.unit
     signature = self._signature(indent)
+    while body and not body[-1].strip():
+      body = body[:-1]
     lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
     properties = ''.join(
       self._property_text(name, lines, indent) for name, lines in self.properties.items()
