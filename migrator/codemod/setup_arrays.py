@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .layer_call import Refused
-from .names_in import function_locals, read, stored, targets
+from .names_in import changed, function_locals, read, stored, targets
 from .text import Edits, SourceText
 
 
@@ -163,23 +163,6 @@ class ArrayWriter:
     """Tells whether a simple statement stores `self.<name>`."""
     places = list(node.targets) if isinstance(node, ast.Assign) else [getattr(node, 'target', None)]
     return any(place is not None and self._is(child, name) for place in places for child in ast.walk(place or node))
-
-
-def changed(node: ast.AST) -> set[str]:
-  """Returns the variables a statement binds, or changes in place: `a[0] = 1`, `a += 1`, `a.append(1)`."""
-  found = targets(node)
-  if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-    places = list(node.targets) if isinstance(node, ast.Assign) else [node.target]
-    for place in places:
-      for part in place.elts if isinstance(place, (ast.Tuple, ast.List)) else [place]:
-        while isinstance(part, (ast.Subscript, ast.Starred)):
-          part = part.value
-        found |= {part.id} if isinstance(part, ast.Name) else set()
-  if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-    called = node.value.func
-    if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
-      found.add(called.value.id)
-  return found
 
 
 def _is_simple(node: ast.AST) -> bool:

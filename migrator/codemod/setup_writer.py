@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import textwrap
 from typing import Any
 
@@ -35,6 +34,7 @@ class SetupWriter:
     self.followed: set[str] = set()
     self.dropped: set[int] = set()
     self.only_arrays: set[str] = set()
+    self.array_attributes = self._array_attributes()
     self.params = {
       member.attribute
       for member in owner.plan.members
@@ -137,7 +137,7 @@ class SetupWriter:
     before = set(self.sizes.carried)
     value = self.owner.call.value(node.value)
     own = any(isinstance(target, ast.Attribute) for target in node.targets)
-    if own and any(getattr(target, 'attr', None) in self._array_attributes() for target in node.targets):
+    if own and any(getattr(target, 'attr', None) in self.array_attributes for target in node.targets):
       self._property(node)
       return
     member = self.owner.call.by_node.get(id(node.value))
@@ -168,7 +168,6 @@ class SetupWriter:
     body = f'{self.source.node(node.targets[0])} = {text}'.replace('\n', f'\n{unit}')
     self.edits.replace(node, self._indented(node, f'if {test}:\n{unit}{body}'))
 
-  @functools.cache
   def _array_attributes(self) -> set[str]:
     """Returns the attributes that `setup` stores an array in, at one place at least."""
     return {
