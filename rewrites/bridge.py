@@ -18,7 +18,8 @@ def _linen_face(nnx_class, fields, outside, collections, sizes):
     given = {name: getattr(face, name) for name in names if name not in late}
     found, unknown = _sizes(nnx_class, sizes, method, args, kwargs)
     if unknown:
-      make = lambda **more: nnx_class(**given, **found, **more, rngs=nnx.Rngs(0))
+      outside = jax.tree.map(_alone, given, is_leaf=lambda value: isinstance(value, nn.Module))
+      make = lambda **more: nnx_class(**outside, **found, **more, rngs=nnx.Rngs(0))
       found |= _sizes_of_weights(make, unknown, face.variables) if face.variables.get('params') else _sizes_at_layers(
         make, unknown, lambda module: getattr(module, method)(*args, **kwargs))
     return nnx_class(**given, **found, rngs=nnx.Rngs(**streams))
@@ -126,6 +127,14 @@ def _sizes_at_layers(build, names, call):
     else:
       raise ValueError(f'{", ".join(rest)} is not known: this call does not come to the layers that have this size')
   return found
+
+
+def _alone(value):
+  """A Linen module that was given as an argument, made to run without the variables of the model."""
+  if not isinstance(value, nn.Module):
+    return value
+  alone, key = value.clone(parent=None, name=None), jax.random.key(0)
+  return lambda *args, **kwargs: alone.init_with_output({'params': key, 'dropout': key}, *args, **kwargs)[0]
 
 
 def _watch(module, path, name):

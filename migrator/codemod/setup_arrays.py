@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .layer_call import Refused
-from .names_in import changed, function_locals, read, stored, targets
+from .names_in import changed, function_locals, read, stored
 from .text import Edits, SourceText
 
 
