@@ -229,7 +229,8 @@ def meaning_of(project: Any, module: Any, node: ast.AST) -> str | None:
   scopes, texts = _read(module)
   if node not in texts:
     text = dotted(node)
-    entity = None if text is None else project.resolver.resolve(module, text, scopes.get(node))
+    scope = scopes.get(node) if isinstance(node, ast.Name | ast.Attribute) else None
+    entity = None if text is None else project.resolver.resolve(module, text, scope)
     texts[node] = None if entity is None else entity.text
   return texts[node]
 
