@@ -6,7 +6,7 @@ from rewrites.record import Helper
 
 _AS_LINEN = '''
 @functools.cache
-def _linen_face(nnx_class, fields, collections, sizes):
+def _linen_face(nnx_class, fields, outside, collections, sizes):
   sizes, collections = dict(sizes), dict(collections)
   parameters = dict(inspect.signature(nnx_class.__init__).parameters)
   names = fields or [name for name in parameters if name not in ('self', 'rngs', *sizes)]
@@ -18,7 +18,8 @@ def _linen_face(nnx_class, fields, collections, sizes):
     given = {name: getattr(face, name) for name in names if name not in late}
     found, unknown = _sizes(nnx_class, sizes, method, args, kwargs)
     if unknown:
-      make = lambda **more: nnx_class(**given, **found, **more, rngs=nnx.Rngs(0))
+      outside = jax.tree.map(_alone, given, is_leaf=lambda value: isinstance(value, nn.Module))
+      make = lambda **more: nnx_class(**outside, **found, **more, rngs=nnx.Rngs(0))
       found |= _sizes_of_weights(make, unknown, face.variables) if face.variables.get('params') else _sizes_at_layers(
         make, unknown, lambda module: getattr(module, method)(*args, **kwargs))
     return nnx_class(**given, **found, rngs=nnx.Rngs(**streams))
@@ -54,7 +55,7 @@ def _linen_face(nnx_class, fields, collections, sizes):
     found = inspect.getattr_static(nnx_class, name)
     if name in namespace or (hasattr(nnx.Module, name) or name.startswith('__')) and name != '__call__':
       continue
-    namespace[name] = as_method(found) if inspect.isfunction(found) else found
+    namespace[name] = as_method(found) if inspect.isfunction(found) and name not in outside else found
   return type(nnx_class.__name__, (nn.Module,), namespace)
 
 
@@ -83,7 +84,8 @@ def _sizes_of_weights(build, names, variables):
   weights = {path: jnp.shape(value) for path, value in nnx.traversals.flatten_mapping(variables.get('params', {})).items()}
   found = {}
   for name in names:
-    places = [weights[path][axis] for path, axis in _axes_of(build, names, name) if path in weights]
+    axes = _axes_of(build, names, name)
+    places = [weights[path][axis] for path, axis in axes if path in weights] if axes else [None]
     if not places:
       raise ValueError(f'{name} is not known: call the method whose input has this size first, with init')
     found[name] = places[0]
@@ -105,7 +107,8 @@ class _Reached(Exception):
 
 def _sizes_at_layers(build, names, call):
   """Finds sizes that no argument tells and no weights are there for: the inputs that the call gives to the layers."""
-  found = {}
+  # A size that is nowhere belongs to a module that this model does not have.
+  found = {name: None for name in names if not _axes_of(build, names, name)}
   while len(found) < len(names):
     rest = [name for name in names if name not in found]
     make = lambda **more: build(**found, **more)
@@ -124,6 +127,14 @@ def _sizes_at_layers(build, names, call):
     else:
       raise ValueError(f'{", ".join(rest)} is not known: this call does not come to the layers that have this size')
   return found
+
+
+def _alone(value):
+  """A Linen module that was given as an argument, made to run without the variables of the model."""
+  if not isinstance(value, nn.Module):
+    return value
+  alone, key = value.clone(parent=None, name=None), jax.random.key(0)
+  return lambda *args, **kwargs: alone.init_with_output({'params': key, 'dropout': key}, *args, **kwargs)[0]
 
 
 def _watch(module, path, name):
@@ -175,7 +186,7 @@ def _read(face, module, collections):
   nnx.update(module, nnx.from_flat_state(found))
 
 
-def as_linen(nnx_class, *, fields=None, collections=None, **sizes):
+def as_linen(nnx_class, *, fields=None, outside=(), collections=None, **sizes):
   """Returns a Linen class that computes what an NNX class computes.
 
   It is used as the Linen class was from which `nnx_class` was made: as a submodule of Linen modules, with init and
@@ -184,14 +195,16 @@ def as_linen(nnx_class, *, fields=None, collections=None, **sizes):
   Args:
     nnx_class: the NNX class, or a partial of it.
     fields: all fields in the order of Linen, if some of them are arguments of the call now.
+    outside: methods that call `init` or `apply` of a Linen module themselves.
     collections: collections of variable classes made for this repository, by class name.
     **sizes: constructor arguments that are read off the input: (argument of the call, axis or None for the
       whole shape); 'method.argument' if the method is not `__call__`; None if no argument tells the size.
   """
   if isinstance(nnx_class, functools.partial):
-    face = as_linen(nnx_class.func, fields=fields, collections=collections, **sizes)
+    face = as_linen(nnx_class.func, fields=fields, outside=outside, collections=collections, **sizes)
     return functools.partial(face, *nnx_class.args, **nnx_class.keywords)
-  return _linen_face(nnx_class, tuple(fields) if fields else None, tuple((collections or {}).items()), tuple(sizes.items()))
+  collections, sizes = tuple((collections or {}).items()), tuple(sizes.items())
+  return _linen_face(nnx_class, tuple(fields) if fields else None, tuple(outside), collections, sizes)
 '''
 
 AS_LINEN = Helper(

@@ -369,8 +369,12 @@ def test_check_passes_on_an_equal_pair(run, failing, pair):
 
 def test_check_sees_another_activation(run, pair):
   (pair / 'ported/zoo/mlp.py').write_text(NNX.replace('nnx.relu', 'nnx.gelu'))
-  code, out, _ = run(*check_words(pair), 'mlp')
+  page, certificate = pair / 'check.html', pair / 'certificate.json'
+  code, out, _ = run(*check_words(pair), 'mlp', '--html', page, '--certificate', certificate, '--format', 'github')
   assert code == 1 and 'differs' in out and '0 of 1 cases equal' in out
+  assert '\n::error ' in out and json.loads(certificate.read_text())['cases'] == {}
+  text = page.read_text()
+  assert 'Linen: zoo/mlp.py' in text and 'nn.relu' in text and 'nnx.gelu' in text
 
 
 def test_check_without_a_manifest_says_where_it_looked(failing, repository):

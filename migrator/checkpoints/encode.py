@@ -37,8 +37,8 @@ class Encoded:
 class Appender:
   """One data file that several threads append to."""
 
-  def __init__(self, file: Path):
-    self._file = file
+  def __init__(self, top: Path, name: str = NAME):
+    self._file, self._name = top / name, name
     self._lock = threading.Lock()
     self._descriptor: int | None = None
     self.size = 0
@@ -53,7 +53,7 @@ class Appender:
     view, done = memoryview(content), 0
     while done < len(content):
       done += os.pwrite(self._descriptor, view[done:], offset + done)
-    return NAME, offset, len(content)
+    return self._name, offset, len(content)
 
   def close(self) -> None:
     """Closes the file."""
@@ -80,18 +80,19 @@ class Budget:
 
 
 def encode(steps: Sequence[Step], version: int, top: Path, budget: int = BUDGET,
-           threads: int | None = None) -> dict[tuple[str, ...], Encoded]:
+           threads: int | None = None, name: str = NAME) -> dict[tuple[str, ...], Encoded]:
   """Computes and writes some leaves.
 
   Args:
     steps: those that are 'encoded' or 'new'.
     budget: bytes of decoded and encoded values in memory; one leaf that needs more runs alone.
+    name: of the file in the target.
 
   Returns:
     {path: what was written}.
   """
   made: dict[tuple[str, ...], Encoded] = {}
-  appender, admitted = Appender(top / NAME), Budget(budget)
+  appender, admitted = Appender(top, name), Budget(budget)
 
   def run(group: list[Step]) -> None:
     largest = max(_largest_chunk(step.value) for step in group)

@@ -13,6 +13,7 @@ from migrator.checkpoints.encode import BUDGET
 from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.expressions import Expression, expression
 from migrator.checkpoints.layouts import orbax_nodes
+from migrator.checkpoints.processes import ALONE, Processes
 from migrator.checkpoints.write import Written
 
 # 'orbax' holds an nnx.State, 'orbax-pure' the same without the level 'value'.
@@ -32,7 +33,8 @@ def form_of(target: Path, form: str | None) -> str:
 
 
 def write(content: Mapping[tuple[Any, ...], Any], target: Path, form: str, *, copy: bool = False, deep: bool = False,
-          dry: bool = False, reencode: bool = False, budget: int = BUDGET) -> Written:
+          dry: bool = False, reencode: bool = False, budget: int = BUDGET,
+          processes: Processes = ALONE) -> Written:
   """Writes a plan, or tells what writing it would do.
 
   Args:
@@ -40,7 +42,7 @@ def write(content: Mapping[tuple[Any, ...], Any], target: Path, form: str, *, co
     copy: share no bytes with the source (a file never does).
     deep: read everything back and compare.
     dry: write nothing.
-    reencode, budget: as `write_orbax`.
+    reencode, budget, processes: as `write_orbax`; a file is written by the first process.
 
   Raises:
     CheckpointError: what the form cannot hold, an existing target, or a damaged source.
@@ -48,14 +50,16 @@ def write(content: Mapping[tuple[Any, ...], Any], target: Path, form: str, *, co
   values = {path: expression(value) if hasattr(value, 'dtype') else value for path, value in content.items()}
   names.refuse(tuple(map(str, path)) for path in values)
   if form in _FILES:
-    return _file(values, target, form, deep, dry)
+    with processes.together():
+      return _file(values, target, form, deep, dry or not processes.is_first)
   empty = [names.shown(map(str, path)) for path, value in values.items()
            if isinstance(value, Expression) and 0 in value.shape]
   if empty:
     raise CheckpointError('Orbax stores no arrays without elements; write to a .msgpack file instead:', sorted(empty))
   if dry:
     return _told(planning.plan(orbax_nodes.split(values)[0], reencode))
-  return orbax.write_orbax(values, target, copy=copy, deep=deep, reencode=reencode, budget=budget)
+  return orbax.write_orbax(values, target, copy=copy, deep=deep, reencode=reencode, budget=budget,
+                           processes=processes)
 
 
 def _told(planned: planning.Plan) -> Written:

@@ -1,15 +1,19 @@
 """Writes a target from a plan: staged, proved, renamed once."""
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from migrator.checkpoints import encode, staging, transfer, verify
+from migrator.checkpoints.encode_together import encode_together
+from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.index import write as index
 from migrator.checkpoints.layouts import orbax_nodes, orbax_write
-from migrator.checkpoints.plan import Plan, plan
+from migrator.checkpoints.plan import Plan, Step, plan
+from migrator.checkpoints.processes import ALONE, Processes
 from migrator.checkpoints.storage import Range, Stored
 
 Names = tuple[str, ...]
@@ -38,7 +42,7 @@ class Written:
 
 
 def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, copy: bool = False, deep: bool = False,
-                reencode: bool = False, budget: int = encode.BUDGET) -> Written:
+                reencode: bool = False, budget: int = encode.BUDGET, processes: Processes = ALONE) -> Written:
   """Writes an Orbax item.
 
   Args:
@@ -47,7 +51,8 @@ def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, c
     copy: share no bytes with the source.
     deep: read all bytes back, and write the list of their sums.
     reencode: compute whatever is more than a rename.
-    budget: bytes of values in memory.
+    budget: bytes of values in memory, of each process.
+    processes: those that call this together, with the same arguments.
 
   Raises:
     CheckpointError: the target exists, a name cannot be stored, or the source is damaged; there is
@@ -55,19 +60,45 @@ def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, c
   """
   values, nodes = orbax_nodes.split(content)
   planned = plan(values, reencode)
+  computed = [step for step in planned.steps if step.stored is None]
+  if not processes.is_first:
+    return _helped(planned, computed, budget, deep, processes)
   shared: set[Path] = set()
-  with staging.staged(target, shared) as place:
-    return _written(planned, nodes, place, target, copy, deep, budget, shared)
+  with processes.together(), contextlib.ExitStack() as stack:
+    place = _place(target, shared, stack, processes)
+    made = encode_together(computed, planned.version, place, budget, processes)
+    written = _written(planned, nodes, place, target, copy, deep, made, shared)
+  return written
 
 
-def _written(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path, copy: bool, deep: bool, budget: int,
-             shared: set[Path]) -> Written:
-  place.mkdir()
+def _place(target: Path, shared: set[Path], stack: contextlib.ExitStack, processes: Processes) -> Path:
+  """Returns the staged folder, and tells the other processes of it; '' tells that there is none."""
+  try:
+    place = stack.enter_context(staging.staged(target, shared))
+    place.mkdir()
+  except BaseException:
+    processes.told('')
+    raise
+  processes.told(str(place))
+  return place
+
+
+def _helped(planned: Plan, computed: list[Step], budget: int, deep: bool, processes: Processes) -> Written:
+  """What the other processes do: their share of the arrays that must be computed."""
+  with processes.together():
+    place = processes.told('')
+    if not place:
+      raise CheckpointError('the first process failed; its own message tells why; nothing was written')
+    encode_together(computed, planned.version, Path(place), budget, processes)
+  return Written(len(planned.steps), sum(step.value.nbytes for step in planned.steps), 0, 0, (), 'deep' if deep else 'index')
+
+
+def _written(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path, copy: bool, deep: bool,
+             computed: Mapping[Names, encode.Encoded], shared: set[Path]) -> Written:
   kept = {step.path: step.stored for step in planned.steps if step.stored is not None}
   ranges = [chunk for array in kept.values() for chunk in array.chunks.values() if isinstance(chunk, Range)]
   brought = transfer.bring(ranges, place, copy)
   shared |= {place / found.name for found in brought.values()}
-  computed = encode.encode([step for step in planned.steps if step.stored is None], planned.version, place, budget)
   arrays: dict[Names, Stored] = {step.path: kept.get(step.path) or computed[step.path].stored for step in planned.steps}
   places: dict[Names, Mapping[tuple[int, ...], index.Place]] = {
     **{path: made.places for path, made in computed.items()},

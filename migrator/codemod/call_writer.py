@@ -11,6 +11,7 @@ from migrator.shapes.values import Late, Partial, VariableRef, contains
 from . import given_weights, initializing, module_api
 from .init_writer import InitWriter, _in_order
 from .layer_call import Refused, call_arguments
+from .lifted import lifted_call, lifting_statements
 from .linen_names import LinenNames
 from .liveness import dead
 from .loops import COMPREHENSIONS, counter, loops_of
@@ -62,7 +63,10 @@ class CallWriter:
     self._decorators(method)
 
   def _names(self, method: ast.AST) -> None:
-    skip: set[ast.AST] = set()
+    skip: set[ast.AST] = {
+      child for member in self.plan.members if member.creation.lift is not None
+      for child in self.nodes.walk(member.creation.lift.node)
+    }
     for node in self.nodes.walk(method):
       if not isinstance(node, (ast.Name, ast.Attribute)) or node in skip:
         continue
@@ -244,6 +248,10 @@ class CallWriter:
       self._call(node, members)
 
   def _call(self, node: ast.Call, members: list[Member]) -> None:
+    if any(member.creation.lift is not None for member in members):
+      text = lifted_call(node, members, self.edits.node, self._method_names(node))
+      self.edits.replace(node, text)
+      return
     written = {tuple(self._arguments(node, member)) for member in members}
     if len(written) != 1:
       raise Refused(f'the modules called in line {node.lineno} need different arguments')
@@ -263,6 +271,11 @@ class CallWriter:
     indent = self.source.indent(node)
     before = self.source.own_start(node) - self.source.line_start(self.source.own_start(node)) - len(indent)
     self.edits.replace(node, wrapped_call(head, arguments, indent, 100 - before))
+
+  def _method_names(self, node: ast.Call) -> set[str]:
+    """Names that mean something in the method a call stands in."""
+    method = next(method for method in self.own.values() if self.nodes.inside(node, method))
+    return {item.id for item in ast.walk(method) if isinstance(item, ast.Name)}
 
   def _arguments(self, node: ast.Call, member: Member) -> list[str]:
     extra = {name: self._moved(item, member) for name, item in member.on_call.items()}
@@ -302,6 +315,7 @@ class CallWriter:
       if not isinstance(node, (ast.Import, ast.ImportFrom))
     }
     hidden = {id(member.creation.node) for member in self.plan.members if member.creation.inside is method}
+    candidates.update(lifting_statements(method, self.plan.members))
     hidden |= {id(member.container) for member in self.plan.members if member.container is not None}
     flags = {name for member in self.plan.members for item in member.on_call.values() for name in read(item)}
     gone = dead(method.body, candidates.values(), hidden, flags)

@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrator.manifest import SizeArgument
+from migrator.shapes.outside import outside_methods
 
 from .asked import AskedSizes
 from .call_writer import CallWriter
 from .comments import restored
+from .constants import constant_locals
 from .init_writer import InitWriter, Line
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .member_writer import MemberWriter
+from .module_fields import default_class, default_made, is_list
+from .outside import mark_outside
 from .plan import ClassPlan
 from .signature import SignatureWriter
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
@@ -42,15 +46,17 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.call = CallWriter(plan, self.edits, names, plans)
     self.unit = _unit(plan.source.node, source)
     self.base_indent = source.indent(plan.source.node)
-    # A field with a factory is read as an attribute: its parameter may be None.
+    # What a factory makes by default is only known as the attribute, which the constructor sets first.
     self.fields = {
-      name for name, field in plan.source.fields.items() if name not in plan.call_fields and not field.default_factory
+      name
+      for name, field in plan.source.fields.items()
+      if name not in plan.call_fields and not field.default_factory and default_class(names.project, field) is None
     }
-    self.needs_rngs = False
     self.properties: dict[str, list[str]] = {}
     self.asked: dict[InputAxis, None] = {}
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
     self.asked_sizes = AskedSizes(plan)
+    self.outside = outside_methods(plan.source)
 
   def write(self) -> None:
     """Sets `plan.text`, `plan.size_arguments`, helpers and imports.
@@ -61,7 +67,9 @@ class ClassWriter(SignatureWriter, MemberWriter):
     inits = self._inits()
     body = self._constructor_body(inits)
     for method in self.plan.source.own_methods.values():
-      if method.name != 'setup':
+      if method.name in self.outside:
+        mark_outside(self.plan, method.node, self.edits)
+      elif method.name != 'setup':
         self.call.rewrite(method.node, inits.get(id(method.node)))
     self._call_signature()
     self.bound_in_body = _bound_names(body)
@@ -88,6 +96,12 @@ class ClassWriter(SignatureWriter, MemberWriter):
         self.fields,
         rename,
         lambda node: self._created(node, method),
+        constant_locals(
+          method,
+          self.fields | {name for base in self.plan.source.mro for name in base.constants},
+          set(self.call.by_node),
+          method.name == 'setup',
+        ),
       )
       field = lambda source: source if _root(source) in writer.rebound else self._field(source)
       sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, field)
@@ -132,7 +146,6 @@ class ClassWriter(SignatureWriter, MemberWriter):
     lines += [f'self.{name} = {self._stored(name)}' for name in own]
     if any(creation.kind == 'rng' and self._is_own(creation) for creation in self.plan.analysis.record.order):
       lines.append('self.rngs = rngs.fork()')
-      self.needs_rngs = True
     if any(
       creation.kind == 'mutable' and self._is_own(creation) for creation in self.plan.analysis.record.order
     ):
@@ -171,7 +184,15 @@ class ClassWriter(SignatureWriter, MemberWriter):
     )
 
   def _stored(self, name: str) -> str:
-    field = self.plan.source.fields[name]
+    field, project = self.plan.source.fields[name], self.names.project
+    made = default_class(project, field)
+    if made is not None:
+      self.needs_rngs = True
+      return default_made(name, self.plans.get(made), field, self.asked_sizes.found)
+    if is_list(project, field) and not field.default_factory:
+      return f'nnx.List({name})'
+    if is_list(project, field) and isinstance(field.default, (ast.Name, ast.Lambda)):
+      return f'nnx.List([] if {name} is None else {name})'
     if field.default_factory:
       return (
         f'({self.text_of(field.default)})() if {name} is None else {name}'
@@ -186,9 +207,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     for base in bases:
       arguments = [f'{name}={name}' for name in base.source.fields if name not in base.call_fields]
       arguments += [f'{item.name}={item.name}' for item in base.size_arguments]
-      if base.takes_rngs:
-        arguments.append('rngs=rngs')
-        self.needs_rngs = True
+      arguments.append('rngs=rngs')
       lines.append(f'super().__init__({", ".join(arguments)})')
     return lines[:1]
 
@@ -335,7 +354,6 @@ class ClassWriter(SignatureWriter, MemberWriter):
   def _assemble(self, body: list[str]) -> str:
     node = self.plan.source.node
     indent = self.base_indent + self.unit
-    self._finish_needs()
     init = self._init_text(body, indent)
     removed = self._removed_ranges()
     place = self._place(node, removed)
@@ -344,22 +362,17 @@ class ClassWriter(SignatureWriter, MemberWriter):
     start, end = self.source.start(node), self.source.line_end(self.source.end(node))
     before = self.edits.apply(start, place).rstrip(' \n')
     after = self.edits.apply(place, end).strip('\n')
-    bare = not before.rstrip().endswith(('"""', "'''")) and '\n' not in before
-    gap = '\n\n'
-    text = f'{before}{gap}{init}'
+    text = f'{before}\n\n{init}'
     if after.strip():
       text += f'\n\n{after}'
-    return text.rstrip('\n') + '\n' if not bare else text.rstrip('\n') + '\n'
-
-  def _finish_needs(self) -> None:
-    bases = [self.plans[base] for base in self.plan.source.bases if base in self.plans]
-    self.plan.takes_rngs = True
-    del bases
+    return text.rstrip('\n') + '\n'
 
   def _removed_ranges(self) -> list[tuple[int, int]]:
     ranges = []
     floor = self.source.own_start(self.plan.source.node)
     for statement in self.plan.source.node.body:
+      if self._hides_a_property(statement):
+        continue
       if self._is_field(statement) or (isinstance(statement, ast.FunctionDef) and statement.name == 'setup'):
         start = self.source.leading_comments(statement, self.source.line_end(floor))
         ranges.append((start, self.source.line_end(self.source.end(statement))))
@@ -372,6 +385,15 @@ class ClassWriter(SignatureWriter, MemberWriter):
         )
     return ranges
 
+  def _hides_a_property(self, statement: ast.stmt) -> bool:
+    """A field in place of an inherited property stays in the class, as the property would refuse the attribute."""
+    if not self._is_field(statement) or getattr(statement, 'value', None) is None:
+      return False
+    name = statement.target.id  # type: ignore[attr-defined]
+    return any(
+      name in base.own_methods and base.own_methods[name].is_property for base in self.plan.source.mro[1:]
+    )
+
   def _place(self, node: ast.ClassDef, removed: list[tuple[int, int]]) -> int:
     """Returns where the constructor goes: before the first method, or at the end."""
     for statement in node.body:
@@ -382,6 +404,8 @@ class ClassWriter(SignatureWriter, MemberWriter):
   def _init_text(self, body: list[str], indent: str) -> str:
     inner = indent + self.unit
     signature = self._signature(indent)
+    while body and not body[-1].strip():
+      body = body[:-1]
     lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
     properties = ''.join(
       self._property_text(name, lines, indent) for name, lines in self.properties.items()

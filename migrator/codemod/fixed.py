@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from .names_in import bound_by, targets
+from .names_in import bound_by, changed, targets
 
 _LOOPS = (ast.For, ast.While)
 
@@ -34,7 +34,7 @@ class FixedNames:
     self.receiver = next(iter(item.arg for item in (*arguments.posonlyargs, *arguments.args)), '')
     self.definitions: dict[str, list[ast.AST]] = {}
     for node in ast.walk(method):
-      for name in targets(node):
+      for name in changed(node) if isinstance(node, ast.stmt) else targets(node):
         self.definitions.setdefault(name, []).append(node)
     self._active: set[tuple[str, int]] = set()
 
@@ -48,7 +48,8 @@ class FixedNames:
     self._active.add(key)
     try:
       reaching = [node for node in self.definitions[name] if _line(node) < self.end(line)]
-      return bool(reaching) and all(self._computed(node) for node in reaching)
+      # What is changed in place is not the value of one statement that could be moved.
+      return bool(reaching) and all(name in targets(node) and self._computed(node) for node in reaching)
     finally:
       self._active.discard(key)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from migrator.manifest import SizeArgument
+from migrator.shapes import oracle
 from migrator.shapes.values import Array, Instance, Late, Partial, Unknown, contains
 
 from . import layer_call
@@ -14,6 +15,7 @@ from .asked import AskedSizes, unseen
 from .bridge import linen_member
 from .call_writer import CallWriter
 from .layer_call import Refused
+from .lifted import lifted_member
 from .linen_names import LinenNames
 from .module_api import refuse_layer_methods
 from .optional_shapes import condition_text, optional_shape
@@ -38,7 +40,6 @@ class MemberWriter:
   asked_sizes: AskedSizes
   call: CallWriter
   base_indent: str
-  needs_rngs: bool
 
   def _tools(self, method: ast.FunctionDef) -> tuple[StaticWriter, SizeWriter]:
     """Returns the writers of one method; the class writer keeps them."""
@@ -69,7 +70,6 @@ class MemberWriter:
     if member.record is not None:
       return self._layer(member, writer, size_text)
     if member.stays is not None:
-      self.needs_rngs = True
       return linen_member.write(
         member,
         member.stays,
@@ -82,7 +82,8 @@ class MemberWriter:
     return self._class(member, writer, size_text)
 
   def _head(self, member: Member, writer: StaticWriter) -> str:
-    function = member.creation.node.func
+    lift = member.creation.lift
+    function = member.creation.node.func if lift is None else lift.node.args[0]
     return writer.text(function)
 
   def _layer(self, member: Member, writer: StaticWriter, size_text: Any) -> str:
@@ -117,8 +118,6 @@ class MemberWriter:
     member.on_call = written.on_call
     for helper in written.helpers:
       self.names.helpers[helper.name] = helper
-    if 'rngs=rngs' in written.arguments:
-      self.needs_rngs = True
     return self._wrapped(self._head(member, writer), written.arguments, member)
 
   def _never_called(self, record: Any, member: Member, hidden: Any) -> None:
@@ -183,12 +182,11 @@ class MemberWriter:
         else f'{keyword.arg}={writer.text(keyword.value)}'
       )
     arguments += [f'{size.name}={self._child_size(member, size, size_text)}' for size in child.size_arguments]
-    if child.takes_rngs:
-      arguments.append('rngs=rngs')
-      self.needs_rngs = True
+    arguments.append('rngs=rngs')
     for name in child.threaded:
       self._thread_from(member, name)
-    return self._wrapped(self._head(member, writer), arguments, member)
+    text = self._wrapped(self._head(member, writer), arguments, member)
+    return text if creation.lift is None else lifted_member(creation, child, text, writer.text)
 
   def condition(self, guard: Any) -> str:
     """Returns the constructor's spelling of a condition of a method under which something is made."""
@@ -298,18 +296,24 @@ class MemberWriter:
     texts = [writer.text(item) for item in values] + [
       f'{key}={writer.text(item)}' for key, item in named.items() if key in ('shape', 'dtype')
     ]
-    self.needs_rngs = True
     head = writer.text(init)
     head = f'({head})' if isinstance(init, ast.Lambda) else head
     return f'nnx.Param({head}({", ".join(["rngs.params()", *texts])}))'
 
   def _variable(self, member: Member, writer: StaticWriter) -> str:
+    kind = variable_class(self.plan, member.creation.target)
+    text = self._first_value(member, writer)
+    if oracle.is_dim(member.creation.value) or isinstance(member.creation.value, (int, float)):
+      self.names.imports.add(('jax.numpy', 'jnp'))
+      return f'{kind}(jnp.asarray({text}))'  # a Variable of NNX holds an array
+    return f'{kind}({text})'
+
+  def _first_value(self, member: Member, writer: StaticWriter) -> str:
     node = member.creation.node
     named = {item.arg: item.value for item in node.keywords}
     arguments = list(node.args)
     if 'unbox' in named or any(isinstance(item, ast.Starred) for item in arguments):
       raise Refused(f'self.variable with unusual arguments (line {node.lineno})')
-    kind = variable_class(self.plan, member.creation.target)
     init = named.get('init_fn') or (arguments[2] if len(arguments) > 2 else None)
     if init is None:
       raise Refused(f'self.variable without an initial value (line {node.lineno})')
@@ -317,10 +321,10 @@ class MemberWriter:
       raise Refused(f'the variable of line {node.lineno} is initialised with a random key')
     rest = arguments[3:]
     if isinstance(init, ast.Lambda) and not rest and not init.args.args:
-      return f'{kind}({writer.text(init.body)})'
+      return writer.text(init.body)
     head = writer.text(init)
     head = f'({head})' if isinstance(init, ast.Lambda) else head
-    return f'{kind}({head}({", ".join(writer.text(item) for item in rest)}))'
+    return f'{head}({", ".join(writer.text(item) for item in rest)})'
 
   def _draws(self, node: ast.AST) -> bool:
     return any(isinstance(item, ast.Attribute) and item.attr == 'make_rng' for item in ast.walk(node))

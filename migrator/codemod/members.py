@@ -9,6 +9,7 @@ from typing import Any
 from migrator.manifest import Branch, ClassMap, Leaf, Loop, Submodule
 from migrator.manifest import Member as Row
 
+from . import module_fields
 from .naming import explicit_name, template
 from .plan import ClassPlan, Member
 
@@ -35,7 +36,7 @@ def program(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> tuple[Row, ...]:
   for base in plan.source.bases:
     if base in plans and plans[base].native:
       rows += program(plans[base], plans)
-  return (*rows, *_block([(member, _path(member)) for member in plan.members], 0))
+  return (*rows, *module_fields.rows(plan, plans), *_block([(member, _path(member)) for member in plan.members], 0))
 
 
 def _path(member: Member) -> list[tuple[ast.AST, str]]:

@@ -23,6 +23,23 @@ def targets(node: ast.AST) -> set[str]:
   return found
 
 
+def changed(node: ast.AST) -> set[str]:
+  """Returns the variables a statement binds, or changes in place: `a[0] = 1`, `a += 1`, `a.append(1)`."""
+  found = targets(node)
+  if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+    places = list(node.targets) if isinstance(node, ast.Assign) else [node.target]
+    for place in places:
+      for part in place.elts if isinstance(place, (ast.Tuple, ast.List)) else [place]:
+        while isinstance(part, (ast.Subscript, ast.Starred)):
+          part = part.value
+        found |= {part.id} if isinstance(part, ast.Name) else set()
+  if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+    called = node.value.func
+    if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
+      found.add(called.value.id)
+  return found
+
+
 def stored(target: ast.AST) -> set[str]:
   """Returns the plain names in an assignment target."""
   return {

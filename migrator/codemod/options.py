@@ -16,7 +16,7 @@ class Options:
   mode: 'argument' keeps train flags as arguments.
   names: 'idiomatic' (`linear1`) or 'linen' (`Dense_0`).
   numerics: 'idiomatic' takes the NNX layer where it only rounds in another order, 'exact' adds helpers that give the bits.
-  jobs: number of processes that write the files; reading and interpreting is done in one.
+  jobs: number of processes; files that have to do with each other are migrated in one of them.
   """
 
   mode: str = 'argument'

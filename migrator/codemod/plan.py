@@ -78,7 +78,6 @@ class ClassPlan:
   helpers: dict[str, Helper] = dataclasses.field(default_factory=dict)
   collections: dict[str, str] = dataclasses.field(default_factory=dict)
   imports: set[tuple[str, str | None]] = dataclasses.field(default_factory=set)
-  takes_rngs: bool = True
   size_texts: dict[str, str] = dataclasses.field(default_factory=dict)
 
   @property

@@ -1,30 +1,40 @@
-"""Reads, interprets and plans a repository until the calls that have to be written out are."""
+"""Interprets and plans some files of a project until the calls that have to be written out are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import Any
 
-from migrator.source.project import read_project
+from migrator.source.project import read_again
 
 from .expand import Expansion, expand
 
 _DEPTH = 4  # helpers that call helpers
 
 
+class Met(Exception):
+  """Linen classes of other files were made or called.  modules: where they are."""
+
+  def __init__(self, modules: set[str]) -> None:
+    super().__init__(', '.join(sorted(modules)))
+    self.modules = modules
+
+
 def settled(
-  paths: list[Path], root: Path, written: Callable[[Any, dict[str, Any], list[str]], Any]
+  project: Any, modules: Collection[str], written: Callable[[Any, dict[str, Any], list[str]], Any]
 ) -> tuple[Any, Expansion, Any]:
   """Returns the project as it was planned, the texts it was read with, and what `written` made of it.
 
-  written: plans and writes a project from its analyses and the order of its classes, users last.
+  modules: whose classes are planned; written: plans and writes them from their analyses and their order, users last.
+
+  Raises:
+    Met: the classes have to do with those of other modules.
   """
-  project, analyses = _interpreted(paths, root, Expansion())
+  analyses = _interpreted(project, modules)
   kept: dict[str, list[str]] = {}
   while True:
-    expansion, last, seen = _expanded(paths, root, project, analyses, kept)
-    result = written(last, seen, _order(last))
+    expansion, last, seen = _expanded(project, modules, analyses, kept)
+    result = written(last, seen, list(reversed(seen)))
     native = {name for name, plan in result[0].items() if plan.native}
     stay = expansion.classes - native
     if not stay:
@@ -38,25 +48,31 @@ def settled(
 
 
 def _expanded(
-  paths: list[Path], root: Path, project: Any, analyses: dict[str, Any], kept: dict[str, list[str]]
+  project: Any, modules: Collection[str], analyses: dict[str, Any], kept: dict[str, list[str]]
 ) -> tuple[Expansion, Any, dict[str, Any]]:
   expansion = Expansion()
   for _ in range(_DEPTH):
     more = expand(project, analyses, set(kept), expansion)
     if not more:
       break
-    project, analyses = _interpreted(paths, root, expansion)
+    project = read_again(project, expansion.texts())
+    analyses = _interpreted(project, modules)
   return expansion, project, analyses
 
 
-def _interpreted(paths: list[Path], root: Path, expansion: Expansion) -> tuple[Any, dict[str, Any]]:
-  from migrator.shapes.analysis import analyse_all
+def _interpreted(project: Any, modules: Collection[str]) -> dict[str, Any]:
+  names = {name for name, found in project.classes.items() if found.is_linen and found.module.name in modules}
+  if not names:
+    return {}
+  from migrator.shapes.analysis import Evidence, analyse_all
 
-  project = read_project(paths, root, expansion.texts())
-  return project, analyse_all(project)
-
-
-def _order(project: Any) -> list[str]:
-  from migrator.shapes.analysis import users_first
-
-  return list(reversed(users_first(project)))
+  evidence = Evidence()
+  analyses = analyse_all(project, names, evidence)
+  met = set(evidence.observed)
+  for analysis in analyses.values():
+    met |= {creation.target for creation in analysis.record.order if creation.kind == 'class'}
+  others = [project.classes[name] for name in met - names if name in project.classes]
+  strays = {found.module.name for found in others if found.is_linen}
+  if strays:
+    raise Met(strays)
+  return analyses

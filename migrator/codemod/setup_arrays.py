@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .layer_call import Refused
-from .names_in import function_locals, read, targets
+from .names_in import changed, function_locals, read, stored
 from .text import Edits, SourceText
 
 
@@ -74,32 +74,44 @@ class ArrayWriter:
     needed: set[str] = set()
     found = {name for node in stores for name in read(node.value)}
     if conditions:
-      inside = {id(node) for node in stores}
-      found |= {
-        name
-        for node in ast.walk(self.method)
-        if isinstance(node, ast.If) and any(id(child) in inside for child in ast.walk(node))
-        for name in read(node.test)
-      }
+      found |= self._deciding({id(node) for node in stores})
     while fresh := (found & self.locals) - needed:
       needed |= fresh
-      for node in ast.walk(self.method):
-        if isinstance(node, ast.stmt) and targets(node) & fresh:
-          if not isinstance(node, ast.Assign) or not all(isinstance(item, ast.Name) for item in node.targets):
-            raise Refused(f'setup stores an array made of {", ".join(sorted(fresh))} (line {node.lineno})')
-          found |= read(node.value)
+      making = [node for node in ast.walk(self.method) if isinstance(node, ast.stmt) and changed(node) & fresh]
+      for node in making:
+        if isinstance(node, ast.For):
+          found |= read(node.iter)
+        elif _is_simple(node):
+          found |= read(node) | changed(node)
+        else:
+          raise Refused(f'setup stores an array made of {", ".join(sorted(fresh))} (line {node.lineno})')
+      found |= self._deciding({id(node) for node in making})
     return needed
+
+  def _deciding(self, inside: set[int]) -> set[str]:
+    """Returns the names that decide whether these statements run, and how often."""
+    found: set[str] = set()
+    for node in ast.walk(self.method):
+      if isinstance(node, (ast.If, ast.For)) and any(id(child) in inside for child in ast.walk(node) if child is not node):
+        found |= read(node.test) if isinstance(node, ast.If) else read(node.iter) | stored(node.target)
+    return found
 
   def _block(self, body: list[ast.stmt], name: str, stores: list[Any], needed: set[str], level: int) -> list[str]:
     lines: list[str] = []
     for node in body:
       if any(node is item for item in stores):
         lines += self._store(node, name, level) if len(stores) > 1 else []
-      elif isinstance(node, ast.Assign) and targets(node) & needed:
+      elif _is_simple(node) and changed(node) & needed:
         lines += self._lines(self._text(node, name), level)
+      elif isinstance(node, ast.For) and not any(child is item for child in ast.walk(node) for item in stores):
+        inner = self._block(node.body, name, stores, needed, level + 1)
+        if inner and node.orelse:
+          raise Refused(f'setup stores an array made in a loop with else (line {node.lineno})')
+        head = f'for {self._text(node.target, None)} in {self._text(node.iter, None)}:'
+        lines += [*self._lines(head, level), *inner] if inner else []
       elif isinstance(node, ast.If):
         lines += self._branches(node, name, stores, needed, level)
-      elif any(isinstance(child, ast.stmt) and targets(child) & needed for child in ast.walk(node)):
+      elif any(isinstance(child, ast.stmt) and changed(child) & needed for child in ast.walk(node)):
         raise Refused(f'setup stores an array made in a loop (line {node.lineno})')
       elif any(child is item for child in ast.walk(node) for item in stores):
         raise Refused(f'setup stores an array in a loop (line {node.lineno}); NNX would make it part of the state')
@@ -153,25 +165,44 @@ class ArrayWriter:
     return any(place is not None and self._is(child, name) for place in places for child in ast.walk(place or node))
 
 
-def unread(method: ast.FunctionDef, dropped: set[int], names: set[str]) -> list[ast.Assign]:
+def _is_simple(node: ast.AST) -> bool:
+  """Tells whether a statement only concerns local variables."""
+  return isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr)) and not any(
+    isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Store) for child in ast.walk(node)
+  )
+
+
+def unread(method: ast.FunctionDef, dropped: set[int], names: set[str]) -> list[ast.stmt]:
   """Returns the assignments to these variables that nothing in `setup` reads, once `dropped` statements are gone."""
-  gone: list[ast.Assign] = []
+  gone: list[ast.stmt] = []
   while True:
     left = dropped | {id(node) for node in gone}
     reads = set()
     for statement in method.body:
-      reads |= read(statement, left)  # type: ignore[arg-type]
+      reads |= _read_elsewhere(statement, left)
     found = [
       node
       for node in ast.walk(method)
-      if isinstance(node, ast.Assign)
+      if isinstance(node, ast.stmt)
       and id(node) not in left
-      and all(isinstance(item, ast.Name) for item in node.targets)
-      and targets(node) <= names - reads
+      and _is_simple(node)
+      and changed(node)
+      and changed(node) <= names - reads
     ]
     if not found:
       return gone
     gone += found
+
+
+def _read_elsewhere(node: ast.AST, skip: set[int]) -> set[str]:
+  """As `read`, but a statement that changes variables does not count as reading them."""
+  if id(node) in skip:
+    return set()
+  if isinstance(node, ast.stmt) and _is_simple(node):
+    return read(node, skip) - changed(node)  # type: ignore[arg-type]
+  if not isinstance(node, ast.stmt) or isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+    return read(node, skip)  # type: ignore[arg-type]
+  return set().union(*(_read_elsewhere(child, skip) for child in ast.iter_child_nodes(node)))
 
 
 __all__ = ['ArrayProperty', 'ArrayWriter', 'unread']

@@ -34,6 +34,7 @@ class SetupWriter:
     self.followed: set[str] = set()
     self.dropped: set[int] = set()
     self.only_arrays: set[str] = set()
+    self.array_attributes = self._array_attributes()
     self.params = {
       member.attribute
       for member in owner.plan.members
@@ -75,6 +76,7 @@ class SetupWriter:
       self._statement(statement)
     for node in unread(self.method, self.dropped, self.only_arrays):
       self._drop(node)
+    self._empty_blocks(self.method.body)
 
   def _statement(self, node: ast.stmt) -> None:
     if isinstance(node, (ast.If, ast.For, ast.While, ast.With, ast.Try)):
@@ -105,7 +107,6 @@ class SetupWriter:
     for part in ('body', 'orelse', 'finalbody'):
       for statement in getattr(node, part, []):
         self._statement(statement)
-    self._emptied(node)
     for handler in getattr(node, 'handlers', []):
       for statement in handler.body:
         self._statement(statement)
@@ -136,7 +137,7 @@ class SetupWriter:
     before = set(self.sizes.carried)
     value = self.owner.call.value(node.value)
     own = any(isinstance(target, ast.Attribute) for target in node.targets)
-    if own and isinstance(value, Array) and not self._is_variable(node.value):
+    if own and any(getattr(target, 'attr', None) in self.array_attributes for target in node.targets):
       self._property(node)
       return
     member = self.owner.call.by_node.get(id(node.value))
@@ -166,6 +167,18 @@ class SetupWriter:
     unit = self.owner.unit
     body = f'{self.source.node(node.targets[0])} = {text}'.replace('\n', f'\n{unit}')
     self.edits.replace(node, self._indented(node, f'if {test}:\n{unit}{body}'))
+
+  def _array_attributes(self) -> set[str]:
+    """Returns the attributes that `setup` stores an array in, at one place at least."""
+    return {
+      target.attr
+      for node in ast.walk(self.method)
+      if isinstance(node, ast.Assign)
+      and isinstance(self.owner.call.value(node.value), Array)
+      and not self._is_variable(node.value)
+      for target in node.targets
+      if isinstance(target, ast.Attribute)
+    }
 
   def _indented(self, node: ast.AST, text: str) -> str:
     """Later lines of a text stand relative to the line it is put in."""
@@ -266,8 +279,16 @@ class SetupWriter:
           if renamed is not None:
             self.edits.replace(child, renamed)
 
+  def _empty_blocks(self, body: list[ast.stmt]) -> None:
+    for node in body:
+      for part in ('body', 'orelse'):
+        self._empty_blocks(getattr(node, part, []) if isinstance(node, (ast.If, ast.For, ast.While, ast.With)) else [])
+      self._emptied(node)
+
   def _emptied(self, node: Any) -> None:
     """A branch whose statements all became properties says so with `pass`, or goes with its condition."""
+    if isinstance(node, (ast.For, ast.With)) and all(id(item) in self.dropped for item in node.body):
+      self._drop(node)
     if not isinstance(node, ast.If):
       return
     gone = [all(id(item) in self.dropped for item in part) for part in (node.body, node.orelse)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from .layer_call import Refused
 from .linen_names import LinenNames
+from .module_fields import default_class
 from .plan import ClassPlan
 from .text import Edits, SourceText
 from .text import text_of as module_text
@@ -92,6 +93,10 @@ class SignatureWriter:
     """Returns the parameter text and its comments (lines above, then the trailing one)."""
     if field.owner is not self.plan.source:
       return self._foreign_parameter(field), ''
+    if default_class(self.names.project, field) is not None:
+      annotation = self.text_of(field.annotation)
+      default = self.text_of(field.default.func)
+      return f'{field.name}: {annotation} | type[{annotation}] = {default}', self._field_comments(field.node)
     text = f'{field.name}: {self.text_of(field.annotation)}'
     if field.default_factory:
       text += ' | None = None' if 'Optional' not in text else ' = None'
@@ -125,15 +130,16 @@ class SignatureWriter:
   def _foreign_default(self, field: Any) -> str:
     if not self._reaches(field.owner.module, field.default):
       raise Refused(f'the default of the inherited field {field.name} is not known in this module')
+    node = field.default.func if default_class(self.names.project, field) is not None else field.default
     other = LinenNames(self.names.project, field.owner.module)
     source = module_text(field.owner.module)
     edits = Edits(source)
-    for child in ast.walk(field.default):
+    for child in ast.walk(node):
       if isinstance(child, (ast.Name, ast.Attribute)):
         new = other.rename(child)
         if new is not None:
           edits.replace(child, new)
-    return edits.node(field.default)
+    return edits.node(node)
 
   def _field_comments(self, node: ast.AnnAssign) -> str:
     start = self.source.leading_comments(

@@ -11,6 +11,7 @@ from migrator.shapes.values import Array, Bound, Closure, Late, Unknown, Value, 
 
 from .fixed import FixedNames
 from .names_in import bound_by, function_locals, targets
+from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter, enclosed
 from .text import Edits, SourceText
 
@@ -20,6 +21,7 @@ class StaticWriter:
 
   source: text of the module; values: what the interpreter saw, by node; fields: constructor parameters.
   rename: replacement text for a node that names a Linen thing, or None.
+  constants: local variables that hold the same in the constructor, whatever they are.
   """
 
   def __init__(
@@ -30,6 +32,7 @@ class StaticWriter:
     fields: set[str],
     rename: Callable[[ast.expr], str | None],
     created: Callable[[ast.AST], str | None],
+    constants: set[str] = frozenset(),  # type: ignore[assignment]
   ) -> None:
     self.source = source
     self.values = values
@@ -37,6 +40,7 @@ class StaticWriter:
     self.fields = fields
     self.rename = rename
     self.created = created
+    self.constants = constants
     self.self_name = method.args.args[0].arg if method.args.args else 'self'
     self.locals = function_locals(method)
     self.needed: dict[str, int] = {}
@@ -186,6 +190,9 @@ class StaticWriter:
 
   def _local(self, node: ast.Name, edits: Edits) -> bool:
     value = self.value(node)
+    if node.id in self.constants and (isinstance(value, Unknown) or contains(value, Array)):
+      self.needed.setdefault(node.id, node.lineno)
+      return True
     fixed = isinstance(value, (Array, Unknown)) and self.fixed.is_fixed(node.id, node.lineno)
     if isinstance(value, (Array, VariableRef)) and not fixed:
       raise NotStatic(f'{node.id} is an array')
@@ -230,6 +237,7 @@ class StaticWriter:
         isinstance(child, ast.Name)
         and child.id in self.locals
         and child.id not in hidden
+        and child.id not in self.constants
         and contains(self.value(child), Array)
       ):
         return True
@@ -243,6 +251,9 @@ class StaticWriter:
       return False
     if oracle.is_dim(value):
       edits.replace(node, self._size(value))
+      return True
+    if isinstance(value, tuple) and isinstance(node, ast.Attribute) and node.attr == 'shape' and self.sizes is not None:
+      edits.replace(node, shape_text(value, self.sizes, self._size))
       return True
     if isinstance(value, (tuple, list)) and value and all(oracle.is_dim(item) for item in value):
       items = ', '.join(self._size(item) for item in value)

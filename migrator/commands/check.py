@@ -1,6 +1,7 @@
 """`linen2nnx check`: runs the cases on both sides and says what is equal, and how equal."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from migrator.failure import Failure
 from migrator.roots import existing, find_roots
 
 if TYPE_CHECKING:
+  from migrator.commands.sources import Files
   from migrator.equivalence import Case, CheckReport
   from migrator.manifest import Manifest
 
@@ -48,14 +50,20 @@ Exit codes: 0 all equal, 1 differences, 2 failure or nothing could be compared.
 @click.option('--shapes-only', is_flag=True, help='Prove by shapes alone, without weights and numbers: for '
               'models of any size.')
 @click.option('--json', 'json_file', type=PATH, metavar='FILE', help='Also write the report as JSON.')
+@click.option('--html', 'html_file', type=PATH, metavar='FILE',
+              help='Also write the report as one HTML page, with both sources.')
+@click.option('--certificate', type=PATH, metavar='FILE',
+              help='Cases this file certifies are only traced and hashed, unless something changed; then it is '
+              'written anew.')
 @click.option('--format', 'shown_as', type=click.Choice(FORMATS), default='text', show_default=True,
               help="What is printed: 'github' adds annotations at the lines of the NNX source.")
 def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | None, nnx_root: Path | None,
-            base: str | None, cases: Path | None, shapes_only: bool, json_file: Path | None, shown_as: str) -> int:
+            base: str | None, cases: Path | None, shapes_only: bool, json_file: Path | None, html_file: Path | None,
+            certificate: Path | None, shown_as: str) -> int:
   """Prove that the NNX code computes what the Linen code computed.
 
-  Runs the chosen cases (default: all) with the same weights and inputs on both sides: weights, outputs,
-  gradients and state are compared.  This runs your code.
+  Both sides of the chosen cases (default: all) are traced and proved equal, mode by mode; then numbers
+  with random weights are compared.  This runs your code.
   """
   if (linen_root is None) == (base is None):
     raise click.UsageError('give --base REV or --linen-root DIR, to say where the Linen source is')
@@ -64,23 +72,43 @@ def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | No
   project = find_roots(existing([nnx_root or Path()])).project
   settings = read_settings(project)
   found = load_manifest(manifest_at(project, manifest, settings))
-  report = _checked(_chosen(cases or project / 'pyproject.toml', names), found, linen_root,
-                    nnx_root or source_root(project, found), base, not shapes_only)
-  if json_file is not None:
-    from migrator.codemod.write import write_files
-
-    write_files({json_file: report.to_json()})
-  _show(report, shown_as, _prefix(nnx_root or source_root(project, found)))
+  chosen, root = _chosen(cases or project / 'pyproject.toml', names), nnx_root or source_root(project, found)
+  report, sources = _checked(chosen, found, linen_root, root, base, certificate, html_file is not None,
+                              not shapes_only)
+  _write(report, json_file, html_file, sources)
+  _show(report, shown_as, _prefix(root))
   return report.exit_code
 
 
-def _checked(cases: list[Case], manifest: Manifest, linen_root: Path | None, nnx_root: Path,
-             base: str | None, numbers: bool) -> CheckReport:
+def _checked(cases: list[Case], manifest: Manifest, linen_root: Path | None, nnx_root: Path, base: str | None,
+             certificate: Path | None, wants_sources: bool, numbers: bool) -> tuple[CheckReport, Mapping[str, Files]]:
+  """Returns the report, and both sources of every case while the old revision is there."""
   from migrator.commands.progress import shown
+  from migrator.commands.sources import read_sources
   from migrator.equivalence import run_checks
 
+  found: dict[str, Files] = {}
   with shown(len(cases)) as watcher:
-    return run_checks(cases, manifest, linen_root, nnx_root, base=base, watcher=watcher, numbers=numbers)
+    if wants_sources:
+      watcher.roots = lambda linen, nnx: found.update(  # type: ignore[method-assign]
+        read_sources(cases, manifest, linen, nnx))
+    report = run_checks(cases, manifest, linen_root, nnx_root, base=base, watcher=watcher, certificate=certificate,
+                        numbers=numbers)
+  return report, found
+
+
+def _write(report: CheckReport, json_file: Path | None, html_file: Path | None,
+           sources: Mapping[str, Files]) -> None:
+  from migrator.codemod.write import write_files
+  from migrator.report.check.html import report_html
+
+  files = {}
+  if json_file is not None:
+    files[json_file] = report.to_json()
+  if html_file is not None:
+    files[html_file] = report_html(report.to_document(), sources)
+  if files:
+    write_files(files)
 
 
 def _show(report: CheckReport, shown_as: str, prefix: str) -> None:

@@ -14,6 +14,7 @@ from migrator.failure import Failure
 from migrator.roots import existing
 
 if TYPE_CHECKING:
+  from migrator.checkpoints.processes import Processes
   from migrator.weights.convert import ConversionReport
 
 EPILOG = """\b
@@ -64,10 +65,11 @@ Exit codes: 0 converted, 2 failure (nothing was written).
 @click.option('--budget', type=click.IntRange(min=16), default=128, show_default=True, metavar='MB',
               help='Memory for arrays that must be computed.')
 @click.option('--reencode', is_flag=True, help='Write changed arrays in chunks as a fresh save has them.')
+@click.option('--distributed', is_flag=True, help='Run in every process of a job that JAX finds (SLURM, GKE and the like).')
 def command(source: Path, target: Path, manifest: Path, side: str, class_name: str | None, template: Path | None,
             stack: tuple[str, ...], unstack: tuple[str, ...], model: str | None, arguments: str | None,
             rngs: int | None, nnx_root: Path | None, dry_run: bool, verify: str, budget: int,
-            **more: Any) -> int:
+            distributed: bool, **more: Any) -> int:
   """Convert a Linen checkpoint to NNX, or back.
 
   IN is an Orbax checkpoint of any age, a folder of steps, or a flax msgpack, safetensors or npz file; it is
@@ -92,18 +94,24 @@ def command(source: Path, target: Path, manifest: Path, side: str, class_name: s
   from migrator.weights.restructure import parse
 
   changes = (*(parse(text, True) for text in stack), *(parse(text, False) for text in unstack))
-  options = Options(changes=changes, deep=verify == 'deep', dry=dry_run, budget=budget << 20, **more)
+  processes = _processes(distributed)
+  options = Options(processes=processes, changes=changes, deep=verify == 'deep', dry=dry_run, budget=budget << 20, **more)
   if side == 'linen':
     report = convert_back(source.resolve(), target.absolute(), found, class_name, template=template, model=model,
                           arguments=given, options=options)
   else:
     report = convert(source.resolve(), target.absolute(), found, class_name, model=model, arguments=given, rngs=rngs,
                      options=options)
-  for line in preview(report) if dry_run else ():
+  for line in preview(report) if dry_run and processes.is_first else ():
     click.echo(line)
-  if not dry_run:
+  if not dry_run and processes.is_first:
     _print(report, target)
   return 0
+
+
+def _processes(distributed: bool) -> Processes:
+  from migrator.checkpoints.processes import ALONE, JaxProcesses
+  return JaxProcesses() if distributed else ALONE
 
 
 def _arguments(text: str | None) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class _Request:
               '(linear1; the default) or as Linen numbers them (Dense_0).')
 @click.option('--numerics', type=click.Choice(CHOICES['numerics']), help='idiomatic (default): NNX layers, '
               'a few of which round in another order than Linen; exact: add helpers that give the same bits.')
-@click.option('-j', '--jobs', type=click.IntRange(min=1), metavar='N', help='Number of processes that write files; default 1.')
+@click.option('-j', '--jobs', type=click.IntRange(min=1), metavar='N', help='Number of processes; default 1.')
 @click.option('--explain', is_flag=True, help='PATH is file.py:Class; tell where its sizes come from.')
 def command(paths: tuple[str, ...], root: Path | None, write: bool, out: Path | None, report: Path | None,
             manifest: Path | None, allow_dirty: bool, explain: bool, **chosen: Any) -> int:

@@ -5,12 +5,14 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from migrator.equivalence.base import revision
 from migrator.equivalence.cases import Case, check_unique
 from migrator.equivalence.parts import CaseRun
 from migrator.equivalence.process import WorkerError, WorkerProcess
 from migrator.equivalence.proof.case_proof import CaseProof
+from migrator.equivalence.proof.recheck import Hashes
 from migrator.equivalence.proof.verdict import ModeProof, Verdict
 from migrator.equivalence.protocol import Message
 from migrator.equivalence.verdicts import VARIABLES, CaseResult, CheckReport
@@ -37,6 +39,7 @@ class Checker:
     self._manifest, self._timeout, self._numbers = manifest, timeout, numbers
     self._roots = {'linen': linen_root.resolve(), 'nnx': nnx_root.resolve()}
     self._workers: dict[str, WorkerProcess] = {}
+    self._programs: dict[str, Hashes] = {}
 
   def __enter__(self) -> Checker:
     return self
@@ -62,6 +65,29 @@ class Checker:
 
   def check(self, case: Case) -> CaseResult:
     """Compares one case; never raises for what user code does."""
+    refused = self.refused(case)
+    if refused is not None:
+      return refused
+    try:
+      workers = self._worker('linen'), self._worker('nnx')
+      proof = CaseProof(case, self._manifest, *workers, self._timeout)
+      proofs = proof.proofs()
+      self._programs[case.name] = proof.hashes()
+      if not self._numbers:
+        return CaseResult(case.name, case.model, notes=(NO_NUMBERS,), proofs=proofs, modules=proof.modules())
+      result = CaseRun(case, self._manifest, *workers, self._timeout).result()
+      return dataclasses.replace(result, proofs=_reconciled(proofs, result), modules=proof.modules())
+    except WorkerError as error:
+      return _failed(case, f'{error}\n{error.trace}'.strip())
+    finally:
+      self._drop_dead()
+
+  def programs(self, case: Case) -> Hashes:
+    """Returns the hash of every program traced for a case that was checked."""
+    return self._programs.get(case.name, ())
+
+  def refused(self, case: Case) -> CaseResult | None:
+    """Returns why a case cannot be checked at all; None when it can."""
     entry = self._manifest.classes.get(case.model)
     if entry is None:
       known = ', '.join(sorted(self._manifest.classes)) or 'none'
@@ -69,17 +95,7 @@ class Checker:
                            'defines it, or correct model in the case')
     if entry.outcome != 'native':
       return _failed(case, f'{case.model} was not migrated (it is {entry.outcome}), so there is no NNX model')
-    try:
-      workers = self._worker('linen'), self._worker('nnx')
-      proofs = CaseProof(case, self._manifest, *workers, self._timeout).proofs()
-      if not self._numbers:
-        return CaseResult(case.name, case.model, notes=(NO_NUMBERS,), proofs=proofs)
-      result = CaseRun(case, self._manifest, *workers, self._timeout).result()
-      return dataclasses.replace(result, proofs=_reconciled(proofs, result))
-    except WorkerError as error:
-      return _failed(case, f'{error}\n{error.trace}'.strip())
-    finally:
-      self._drop_dead()
+    return None
 
   def _worker(self, side: str) -> WorkerProcess:
     if side not in self._workers:
@@ -107,7 +123,8 @@ class Watcher:
 
 def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path,
                *, base: str | None = None, report_json: Path | None = None, timeout: float = TIMEOUT,
-               watcher: Watcher | None = None, numbers: bool = True) -> CheckReport:
+               watcher: Watcher | None = None, certificate: Path | None = None,
+               numbers: bool = True) -> CheckReport:
   """Compares all cases and returns the report; its `exit_code` is 0 equal, 1 differences, 2 failures.
 
   Args:
@@ -120,15 +137,19 @@ def run_checks(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Pat
     timeout: seconds one step of one side may take.
     watcher: told about the run while it goes on.
     numbers: compute numbers beside the proofs.
+    certificate: read, if it exists: cases it holds whose programs hash as it says are not compared again.
+      Then written, with the cases that passed.
   """
-  report = _report(cases, manifest, linen_root, nnx_root, base, timeout, watcher or Watcher(), numbers)
+  report = _report(cases, manifest, linen_root, nnx_root, base, timeout, watcher or Watcher(), certificate,
+                   numbers)
   if report_json is not None:
     report_json.write_text(report.to_json(), encoding='utf-8')
   return report
 
 
 def _report(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path | None, nnx_root: Path,
-            base: str | None, timeout: float, watcher: Watcher, numbers: bool) -> CheckReport:
+            base: str | None, timeout: float, watcher: Watcher, certificate: Path | None,
+            numbers: bool) -> CheckReport:
   try:
     if not cases:
       raise Failure('there are no cases to check; write one under [[tool.linen2nnx.cases]]')
@@ -136,13 +157,23 @@ def _report(cases: Sequence[Case], manifest: Manifest | Path, linen_root: Path |
       raise Failure('give the folder of the Linen source or the git revision that holds it, one of the two')
     known = manifest if isinstance(manifest, Manifest) else read_manifest(manifest)
     source = contextlib.nullcontext(linen_root) if base is None else revision(nnx_root, base)
-    with source as linen, Checker(known, linen or nnx_root, nnx_root, timeout=timeout,
-                                  numbers=numbers) as checker:
+    with source as linen, _checker(known, linen or nnx_root, nnx_root, certificate, timeout, numbers) as checker:
       watcher.roots(linen or nnx_root, nnx_root)
       versions = checker.versions()
-      return CheckReport(tuple(_watched(checker, case, watcher) for case in check_unique(list(cases))), versions)
+      results = tuple(_watched(checker, case, watcher) for case in check_unique(list(cases)))
+      if certificate is not None:
+        certificate.write_text(checker.certificate().to_json(), encoding='utf-8')
+      return CheckReport(results, versions)
   except Failure as error:
     return CheckReport(failure=str(error))
+
+
+def _checker(manifest: Manifest, linen_root: Path, nnx_root: Path, certificate: Path | None, timeout: float,
+             numbers: bool) -> Any:
+  if certificate is None:
+    return Checker(manifest, linen_root, nnx_root, timeout=timeout, numbers=numbers)
+  from migrator.equivalence.certified import CertifiedChecker
+  return CertifiedChecker(manifest, linen_root, nnx_root, certificate, timeout=timeout, numbers=numbers)
 
 
 def _watched(checker: Checker, case: Case, watcher: Watcher) -> CaseResult:

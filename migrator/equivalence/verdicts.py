@@ -75,6 +75,7 @@ class CaseResult:
   """One case: `proofs` of its modes, then the numbers of its `parts`.
 
   failure: why the case could not be run at all.
+  modules: (Linen path, NNX path) of every module known on both sides; '' is the model itself.
   """
 
   name: str
@@ -83,6 +84,7 @@ class CaseResult:
   failure: str = ''
   notes: tuple[str, ...] = ()
   proofs: tuple[ModeProof, ...] = ()
+  modules: tuple[tuple[str, str], ...] = ()
 
   @property
   def exit_code(self) -> int:
@@ -121,7 +123,7 @@ class CheckReport:
       'format': FORMAT, 'version': VERSION, 'exit_code': self.exit_code, 'failure': self.failure,
       'versions': self.versions, 'cases': [case_document(case) for case in self.cases],
     }
-    plain: dict[str, Any] = _finite(document)
+    plain: dict[str, Any] = finite(document)
     return plain
 
   def to_json(self) -> str:
@@ -132,14 +134,16 @@ class CheckReport:
 def case_document(case: CaseResult) -> dict[str, Any]:
   """Returns one case as the report has it; numbers may be infinite here."""
   return {'name': case.name, 'model': case.model, 'exit_code': case.exit_code, 'failure': case.failure,
-          'notes': list(case.notes), 'proofs': [dataclasses.asdict(proof) for proof in case.proofs],
+          'notes': list(case.notes), 'modules': [list(pair) for pair in case.modules], 'proofs': [dataclasses.asdict(proof) for proof in case.proofs],
           'parts': [dataclasses.asdict(part) for part in case.parts]}
 
 
-def _finite(value: Any) -> Any:
-  """JSON has no infinity: such numbers become null."""
+def finite(value: Any) -> Any:
+  """Returns JSON values: numbers that are not finite become null, tuples lists, texts plain."""
   if isinstance(value, dict):
-    return {key: _finite(item) for key, item in value.items()}
+    return {key: finite(item) for key, item in value.items()}
   if isinstance(value, list | tuple):
-    return [_finite(item) for item in value]
+    return [finite(item) for item in value]
+  if isinstance(value, str):
+    return str(value)
   return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import os
 import re
+from collections.abc import Collection
 from typing import Any
 
 from . import oracle
@@ -14,6 +15,7 @@ from .fields import field_value
 from .frames import Budget, Frame
 from .hypotheses import Parameter, attempts, parameters
 from .interpreter import Interpreter
+from .outside import outside_methods
 from .symbols import SymbolTable
 from .values import (
   Alternatives,
@@ -90,22 +92,28 @@ class Evidence:
     return self.observed.get(name, [])
 
 
-def analyse_all(project: Any) -> dict[str, Analysis]:
-  """Interprets every Linen class of the project, users before what they use.
+def analyse_all(
+  project: Any, names: Collection[str] | None = None, evidence: Evidence | None = None
+) -> dict[str, Analysis]:
+  """Interprets the Linen classes of the project, users before what they use.
 
+  Args:
+    names: the classes to interpret, by default all; evidence: takes the uses that are seen.
   Returns:
-    the analyses by class name.
+    the analyses by class name, in that order.
   """
-  evidence = Evidence()
+  evidence = evidence or Evidence()
   analyses: dict[str, Analysis] = {}
-  for name in users_first(project):
+  for name in users_first(project, names):
     analyses[name] = analyse(project, project.classes[name], evidence)
   return analyses
 
 
-def users_first(project: Any) -> list[str]:
+def users_first(project: Any, only: Collection[str] | None = None) -> list[str]:
   """Returns the names of the Linen classes so that a class comes after the classes that mention it."""
-  names = sorted(name for name, found in project.classes.items() if found.is_linen)
+  names = sorted(
+    name for name, found in project.classes.items() if found.is_linen and (only is None or name in only)
+  )
   short: dict[str, list[str]] = {}
   for name in names:
     short.setdefault(project.classes[name].node.name, []).append(name)
@@ -113,7 +121,7 @@ def users_first(project: Any) -> list[str]:
   users: dict[str, set[str]] = {name: set() for name in names}
   for name in names:
     for used in mentions[name]:
-      if used != name:
+      if used != name and used in users:
         users[used].add(name)
   ordered: list[str] = []
   placed: set[str] = set()
@@ -193,10 +201,12 @@ def _choices(project: Any, source: Any, methods: list[str], observed: list[Obser
 
 def entry_methods(source: Any) -> list[str]:
   """Returns the methods to interpret: `__call__` first, then the other public ones."""
+  outside = outside_methods(source)
   names = [
     name
     for name, method in source.methods.items()
     if name not in _SKIPPED_METHODS
+    and name not in outside
     and not method.is_static
     and not method.is_classmethod
     and not method.is_property

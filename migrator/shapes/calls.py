@@ -12,6 +12,7 @@ from .expressions import evaluate
 from .frames import MAX_DEPTH, MAX_STEPS, Budget, Frame
 from .joins import join
 from .library import array_method, library_call
+from .lifting import lifted
 from .loops import makes_modules
 from .modules import _API, bind_fields, bind_layer, call_instance, create, module_api
 from .plain_functions import only_computes
@@ -245,6 +246,8 @@ def _class(
   )
   if made.creation is not None:
     made.creation.prefix = function.prefix
+    made.creation.lift = function.lift
+  made.lift = function.lift
   return made
 
 
@@ -492,6 +495,13 @@ def _linen(
   short = name.removeprefix('flax.linen.').split('.')[0]
   if name.rsplit('.', 1)[-1] in ('remat', 'checkpoint') and args and isinstance(args[0], ClassRef):
     return ClassRef(args[0].source, 'Checkpoint' + args[0].prefix)
+  if short in ('vmap', 'scan'):
+    found = lifted(short, args, kwargs, node)
+    if isinstance(found, ClassRef):
+      return found
+    if frame.subject and it.recording:
+      it.record.refusals.append((node.lineno, found))
+    return Unknown(found, node.lineno)
   if short in _LIFTED:
     if frame.subject and it.recording:
       it.record.refusals.append((node.lineno, f'nn.{short} is not migrated yet'))

@@ -58,6 +58,7 @@ class Creation:
   source: Any = None
   visits: int = 1
   prefix: str = ''
+  lift: Any = None
 
   @property
   def line(self) -> int:

@@ -12,6 +12,7 @@ from .guessed import guessed_input
 from .inner_layers import note_inner_uses
 from .joins import elements, join
 from .layers import layer_output, parameter_shape
+from .lifting import lifted_call
 from .summaries import follow
 from .values import (
   Alternatives,
@@ -150,6 +151,8 @@ def call_instance(
   method: str = '__call__',
 ) -> Value:
   """Calls a module instance."""
+  if owner.lift is not None:
+    return _lifted(it, owner, args, kwargs, node, frame, method)
   if args and isinstance(args[0], Alternatives):
     inputs = [option for option in args[0].options if isinstance(option, Array)]
     if inputs:
@@ -178,6 +181,19 @@ def _applied(
   if owner.creation is not None and it.recording:
     owner.creation.uses.append(Use(node, args, kwargs, 'apply', frame.node, names=_snapshot(frame)))
   return _layer_call(it, owner, args[1:], {}, node, frame, '__call__')
+
+
+def _lifted(
+  it: Any, owner: Instance, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any, method: str
+) -> Value:
+  """Calls one instance of a class that nn.vmap or nn.scan lift."""
+  lift, owner.lift = owner.lift, None
+  try:
+    return lifted_call(
+      lift, args, kwargs, node, lambda inner: call_instance(it, owner, inner, {}, node, frame, method)
+    )
+  finally:
+    owner.lift = lift
 
 
 def _layer_call(

@@ -101,7 +101,8 @@ def trace(function: Callable[..., Any], values: Any, key: Any = None, examples: 
   else:
     answer = _attempt(function, values, examples)
   if isinstance(answer, OracleFailure):
-    raise answer
+    # A failure of its own each time: a remembered one would keep every stack it was raised through.
+    raise OracleFailure(str(answer))
   return answer
 
 

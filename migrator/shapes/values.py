@@ -89,10 +89,12 @@ class ClassRef:
   """A class of the repository (a `SourceClass`).
 
   prefix: what lifted transforms put before its automatic names ('Checkpoint' for nn.remat).
+  lift: how nn.vmap or nn.scan lift it, if they do.
   """
 
   source: Any
   prefix: str = ''
+  lift: Any = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -154,6 +156,7 @@ class Instance:
   creation: Any = None
   field: str | None = None
   ready: bool = False
+  lift: Any = None
   altered: bool = False
 
   @property

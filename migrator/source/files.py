@@ -66,6 +66,11 @@ class SourceFile:
     """The modules the text star-imports, as written; a guess from the text alone."""
     return tuple(_STAR.findall(self.data))
 
+  @functools.cached_property
+  def parsed(self) -> Parsed | Finding:
+    """The text and its tree, or why there is none."""
+    return parse(self)
+
   @property
   def imports(self) -> list[tuple[bytes, bytes]]:
     """The modules the text imports as (dots, name); a guess from the text alone."""

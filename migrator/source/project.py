@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from migrator.report.findings import Finding
 from migrator.source.bindings import Function
 from migrator.source.classes import SourceClass
-from migrator.source.files import SourceFile, find_files, parse
+from migrator.source.files import SourceFile, find_files
 from migrator.source.flax_names import canonical, is_linen_name
 from migrator.source.index import FileIndex
 from migrator.source.modules import SourceModule, module_from
@@ -30,8 +31,24 @@ def read_project(paths: Sequence[Path], root: Path, texts: Mapping[Path, str] | 
   """
   root = Path(root).absolute()
   files, errors = find_files(paths, root)
+  return _read(files, root, errors, texts or {})
+
+
+def read_again(project: Project, texts: Mapping[Path, str]) -> Project:
+  """Returns the project read with other texts in the place of some files; what is parsed already is not parsed again.
+
+  texts: by absolute path.
+  """
+  files = [file for file in project.index.files.values() if file.selected]
+  fresh = [SourceFile(file.path, file.relative, file.name) if file.path in texts else file for file in files]
+  return _read(fresh, project.root, project.errors, texts)
+
+
+def _read(
+  files: Sequence[SourceFile], root: Path, errors: Sequence[Finding], texts: Mapping[Path, str]
+) -> Project:
   for file in files:
-    if texts and file.path in texts:
+    if file.path in texts:
       file.take(texts[file.path])
   project = Project(FileIndex(files, root), errors)
   project.select(*relevant_modules(project))
@@ -81,6 +98,12 @@ class Project:
     self.classes = {item.name: item for item in sorted(listed, key=lambda item: item.name)}
     self.suspicious = suspicious_classes(self)
 
+  def part(self, names: Collection[str]) -> Project:
+    """Returns the same project with only the modules `names` listed in `modules`; all its classes stay known."""
+    part = copy.copy(self)
+    part.modules = {name: module for name, module in self.modules.items() if name in names}
+    return part
+
   def resolve(self, module: SourceModule, text: str | None, scope: ast.AST | None = None) -> str | None:
     """Returns what a dotted name means.
 
@@ -117,9 +140,13 @@ class Project:
       self._uses[module] = uses(self, module)
     return self._uses[module]
 
+  def may_use_linen(self, module: SourceModule) -> bool:
+    """Returns whether the text of a listed module leaves it possible that it uses Linen."""
+    return module.name in self._may_use_linen
+
   def linen_uses(self, module: SourceModule) -> list[Use]:
     """Returns the uses of names that mean `flax.linen` or something in it; none left means none is left."""
-    if module.name not in self._may_use_linen:
+    if not self.may_use_linen(module):
       return []
     return [use for use in self.uses(module) if is_linen_name(use.name)]
 
@@ -179,7 +206,7 @@ class Project:
     file = self.index.file(name)
     if file is None:
       return None
-    parsed = parse(file)
+    parsed = file.parsed
     if isinstance(parsed, Finding):
       self._errors.add(parsed)
       return None

@@ -10,6 +10,7 @@ from migrator.checkpoints import targets
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.encode import BUDGET
 from migrator.checkpoints.layouts import open_checkpoint
+from migrator.checkpoints.processes import ALONE, Processes
 from migrator.checkpoints.restructure import restructured
 from migrator.checkpoints.targets import Written
 from migrator.manifest import Manifest
@@ -82,7 +83,8 @@ class Options:
 
   layout, step, item: of the source, as `open_checkpoint` takes them.  form: of the target, one of
   `targets.FORMS`; by its name when None.  rules: of `checkpoints.restructure`, applied last.  copy: share no bytes with
-  the source.  deep: read everything back.  dry: plan only.  reencode: chunks as a fresh save has them.  budget: bytes of values in memory.
+  the source.  deep: read everything back.  dry: plan only.  reencode: chunks as a fresh save has them.
+  budget: bytes of values in memory.  processes: those that convert together.
   """
 
   layout: str = 'auto'
@@ -96,6 +98,7 @@ class Options:
   dry: bool = False
   reencode: bool = False
   budget: int = BUDGET
+  processes: Processes = ALONE
 
 
 def convert(source: Path, target: Path, manifest: Manifest, class_name: str | None = None, *,
@@ -153,7 +156,7 @@ def _sizes(tree: Any, manifest: Manifest, class_name: str | None, arguments: Map
 
 def _write(content: Mapping[tuple[Any, ...], Any], target: Path, form: str, chosen: Options) -> Written:
   return targets.write(content, target, form, copy=chosen.copy, deep=chosen.deep, dry=chosen.dry,
-                       reencode=chosen.reencode, budget=chosen.budget)
+                       reencode=chosen.reencode, budget=chosen.budget, processes=chosen.processes)
 
 
 def convert_back(source: Path, target: Path, manifest: Manifest, class_name: str | None = None, *,

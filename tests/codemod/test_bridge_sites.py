@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import textwrap
 
+import jax
+import numpy as np
 import pytest
 
-from tests.codemod.bridge_repository import FOLDER, migrated_tree, outcomes, written_tree
+from tests.codemod.bridge_repository import (
+  FOLDER,
+  imported,
+  migrated_tree,
+  outcomes,
+  renamed,
+  written_tree,
+)
 
 NET = """
 from flax import linen as nn
@@ -96,7 +105,7 @@ def test_a_class_looked_up_by_name_stays_linen(tmp_path):
   assert MARKER not in text
 
 
-def test_a_class_given_a_module_from_outside_stays_linen(tmp_path):
+def test_a_class_given_a_module_from_outside_calls_it(tmp_path):
   net = NET.replace('  width: int = 3\n', '  width: int = 3\n  inner: nn.Module = None\n').replace(
     'return nn.Dense(self.width)(x)',
     'return nn.Dense(self.width)(x if self.inner is None else self.inner(x))',
@@ -104,7 +113,15 @@ def test_a_class_given_a_module_from_outside_stays_linen(tmp_path):
   _, result = migrate_use(
     tmp_path, 'from flax import linen as nn\nfrom net import Net\nmodel = Net(3, nn.Dense(2))\n', net
   )
-  assert outcomes(result) == {'Net': 'left'}
+  assert outcomes(result) == {'Net': 'native'}
+  x = jax.random.normal(jax.random.key(1), (2, 5))
+  with imported(tmp_path / 'linen', 'use') as before:
+    variables = before.model.init(jax.random.key(0), x)
+    expected = before.model.apply(variables, x)
+  with imported(tmp_path / 'nnx', 'use') as after:
+    made = after.model.init(jax.random.key(0), x)
+    assert jax.tree.map(np.shape, made) == jax.tree.map(np.shape, renamed(variables, {'Dense_0': 'linear'}))
+    np.testing.assert_array_equal(after.model.apply(renamed(variables, {'Dense_0': 'linear'}), x), expected)
 
 
 @pytest.mark.parametrize('name', ['down', 'up', 'training'])

@@ -159,7 +159,7 @@ def test_json_has_stable_keys_and_no_infinity():
   part = compare_trees('eval', {('a',): X}, {('b',): X})
   document = json.loads(CheckReport((CaseResult('a', 'z:A', (part,)),)).to_json())
   assert list(document) == ['format', 'version', 'exit_code', 'failure', 'versions', 'cases']
-  assert list(document['cases'][0]) == ['name', 'model', 'exit_code', 'failure', 'notes', 'proofs', 'parts']
+  assert list(document['cases'][0]) == ['name', 'model', 'exit_code', 'failure', 'notes', 'modules', 'proofs', 'parts']
   assert list(document['cases'][0]['parts'][0]) == [
     'name', 'verdict', 'reason', 'leaves', 'max_abs', 'max_ulp', 'needed', 'worst', 'notes']
   assert document['cases'][0]['parts'][0]['max_abs'] is None

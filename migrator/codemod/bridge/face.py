@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from migrator.report.findings import Finding
+from migrator.shapes.outside import outside_methods
 from rewrites.bridge import AS_LINEN
 
 from ..plan import ClassPlan
@@ -53,6 +54,9 @@ def face_arguments(plan: ClassPlan) -> list[str]:
   found = []
   if plan.call_fields:
     found.append(f'fields={tuple(plan.source.fields)!r}')
+  outside = sorted(outside_methods(plan.source))
+  if outside:
+    found.append(f'outside={tuple(outside)!r}')
   collections = all_collections(plan)
   if collections:
     found.append(f'collections={collections!r}')

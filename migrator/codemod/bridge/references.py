@@ -60,10 +60,6 @@ class ModuleReferences:
   def scopes(self) -> dict[ast.Name | ast.Attribute, Any]:
     return _read(self.module)[0]
 
-  @property
-  def texts(self) -> dict[ast.AST, str | None]:
-    return _read(self.module)[1]
-
   def mentions(self, *names: str) -> bool:
     """Tells whether the text may hold one of the names; asked before the names are resolved."""
     return self.words is None or any(name.encode() in self.words for name in names)
@@ -108,17 +104,7 @@ class ModuleReferences:
     return None if found is None else (found, None)
 
   def _resolved(self, node: ast.AST) -> str | None:
-    if node not in self.texts:
-      text = dotted(node)
-      entity = (
-        None
-        if text is None
-        else self.project.resolver.resolve(
-          self.module, text, self.scopes.get(node) if isinstance(node, ast.Name | ast.Attribute) else None
-        )
-      )
-      self.texts[node] = None if entity is None else entity.text
-    return self.texts[node]
+    return meaning_of(self.project, self.module, node)
 
   def _reference(self, node: ast.expr) -> Reference | None:
     found = self.meaning(node)
@@ -236,6 +222,17 @@ def _read(module: Any) -> _Read:
 def scopes_of(module: Any) -> dict[ast.Name | ast.Attribute, Any]:
   """Returns the scope of every name or dotted chain that a module reads, in text order."""
   return _read(module)[0]
+
+
+def meaning_of(project: Any, module: Any, node: ast.AST) -> str | None:
+  """Returns what a name or dotted chain of a module means; each is settled once."""
+  scopes, texts = _read(module)
+  if node not in texts:
+    text = dotted(node)
+    scope = scopes.get(node) if isinstance(node, ast.Name | ast.Attribute) else None
+    entity = None if text is None else project.resolver.resolve(module, text, scope)
+    texts[node] = None if entity is None else entity.text
+  return texts[node]
 
 
 def read_references(project: Any, plans: Mapping[str, ClassPlan]) -> dict[str, ModuleReferences]:

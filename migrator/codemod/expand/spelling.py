@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from migrator.codemod.text import SourceText
+from migrator.source.modules import module_from_text
+from rewrites.written_out import WRITTEN_OUT
 
 from .binding import NotExpandable
 from .draft import Draft
@@ -28,11 +30,22 @@ class Spelling:
     self.draft = draft
     self.imported: dict[str, str] = {}
     self._texts: dict[str, SourceText] = {}
+    self._linen: dict[str, Any] = {}
 
   def text_of(self, module: Any) -> SourceText:
     if module.name not in self._texts:
       self._texts[module.name] = SourceText(module.text)
     return self._texts[module.name]
+
+  def function(self, name: str) -> tuple[Any, Any] | None:
+    """Returns the module and the statement of a function, also of one of Linen that is written out."""
+    text = WRITTEN_OUT.get(name)
+    if text is None:
+      return self.project.function(name)
+    if name not in self._linen:
+      self._linen[name] = module_from_text(text, name.rpartition('.')[0])
+    module = self._linen[name]
+    return module, module.functions[name.rpartition('.')[2]]
 
   def entity(self, text: str) -> str | None:
     """Returns what a dotted name of the class's file means."""
@@ -56,7 +69,7 @@ class Spelling:
     """Returns the function that spells the names of a callee; `hidden` are the caller's variables."""
     if key.kind != 'module':
       return lambda name: name
-    callee = self.project.function(key.name)[0]
+    callee, _ = self.function(key.name) or (None, None)
     prefix = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else None
 
     def spelled(name: str) -> str:

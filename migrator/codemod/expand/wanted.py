@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Any, NamedTuple
 
+from migrator.shapes.values import Array, Late
+from rewrites.written_out import WRITTEN_OUT
+
 _MADE = ('layer', 'class', 'param', 'variable')
 _LOOPS = (ast.For, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -51,7 +54,7 @@ def wanted(source: Any, analysis: Any, functions: Functions) -> set[Key]:
   inherited = {id(method.node) for base in source.mro[1:] for method in base.own_methods.values()}
   local = {key: value for method in source.own_methods.values() for key, value in _local(method).items()}
   seen: dict[int, Any] = {}
-  found: set[Key] = set()
+  found = _of_linen(source) | _with_settings(source, analysis, own)
   for creation in analysis.record.order:
     if creation.kind not in _MADE or id(creation.inside) in inherited:
       continue
@@ -67,6 +70,32 @@ def wanted(source: Any, analysis: Any, functions: Functions) -> set[Key]:
     found.add(key)
     for call in creation.chain[1:]:
       found |= _holder(call, local, functions)
+  return found
+
+
+def _of_linen(source: Any) -> set[Key]:
+  """Functions of Linen that make parameters for the module they are given."""
+  names = {
+    source.project.resolve_node(source.module, node.func)
+    for method in source.own_methods.values() for node in ast.walk(method.node)
+    if isinstance(node, ast.Call) and any(isinstance(item, ast.Name) for item in node.args)
+  }
+  return {Key('module', name) for name in names & set(WRITTEN_OUT)}
+
+
+def _with_settings(source: Any, analysis: Any, own: dict[int, str]) -> set[Key]:
+  """Methods whose creations depend on what they are called with, other than arrays."""
+  found = set()
+  for creation in analysis.record.order:
+    if creation.kind not in _MADE or not creation.chain or id(creation.inside) not in own:
+      continue
+    arguments = creation.inside.args
+    names = {item.arg for item in (*arguments.args, *arguments.kwonlyargs)[1:]}
+    for node in ast.walk(creation.node):
+      if isinstance(node, ast.Name) and node.id in names:
+        seen = analysis.record.values.get(id(node))
+        if seen and not isinstance(seen[-1], (Array, Late)):
+          found.add(Key('method', own[id(creation.inside)]))
   return found
 
 

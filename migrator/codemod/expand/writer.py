@@ -99,7 +99,7 @@ class ClassExpander:
   def _callee(self, site: Site) -> tuple[Any, SourceText, ast.expr | None, bool]:
     key = site.key
     if key.kind == 'module':
-      found = self.project.function(key.name)
+      found = self.spelling.function(key.name)
       if found is None or found[1].decorator_list or not isinstance(found[1], ast.FunctionDef):
         raise NotExpandable(f'{key.name} cannot be written out')
       return found[1], self.spelling.text_of(found[0]), None, False

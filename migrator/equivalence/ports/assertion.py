@@ -135,8 +135,10 @@ def _run(linen: linen_side.Prepared, model: nnx.Module, make: Callable[[], nnx.M
   # They speak as worker processes do.
   one: Any = LocalWorker('linen', linen_port)
   other: Any = LocalWorker('nnx', NnxPort(ready, port, make or (lambda: nnx.clone(model))))
-  proofs = PortProof(case, NO_MANIFEST, one, other, TIMEOUT, make is not None and initializers).proofs()
-  result = dataclasses.replace(CaseRun(case, NO_MANIFEST, one, other, TIMEOUT).result(), proofs=proofs)
+  proof = PortProof(case, NO_MANIFEST, one, other, TIMEOUT, make is not None and initializers)
+  proofs = proof.proofs()
+  result = CaseRun(case, NO_MANIFEST, one, other, TIMEOUT).result()
+  result = dataclasses.replace(result, proofs=proofs, modules=proof.modules())
   if not initializers:
     return result
   part = initial.compare(linen_port.initial(linen), weights.to_linen(nnx.state(model)))

@@ -65,6 +65,7 @@ class CaseProof:
     self._plans: list[str] = []
     self._linen_paths: dict[str, str] = {}
     self._found: dict[tuple[str, str], tuple[ModuleVerdict, ...]] = {}
+    self._hashes: dict[tuple[tuple[str, str], ...], str] = {}
 
   def proofs(self) -> tuple[ModeProof, ...]:
     """Returns the proofs of all modes; the first is that every leaf has its place."""
@@ -87,6 +88,19 @@ class CaseProof:
 
   def _wants(self, mode: str) -> bool:
     return self._wanted is None or mode in self._wanted
+
+  def modules(self) -> tuple[tuple[str, str], ...]:
+    """Returns (Linen path, NNX path) of every module known on both sides, once proved."""
+    return tuple(sorted((linen, own) for own, linen in self._linen_paths.items()))
+
+  def hashes(self) -> tuple[tuple[tuple[tuple[str, str], ...], str], ...]:
+    """Returns what was asked of which side, and the hash of the program it traced; as `recheck` reads it."""
+    return tuple(self._hashes.items())
+
+  def _note(self, side: str, asked: Message, answer: Message) -> None:
+    if 'hash' in answer.body and not asked.body['calls']:
+      words = tuple((name, asked.body[name]) for name in ('kind', 'mode', 'plan', 'keys'))
+      self._hashes[('side', side), *words] = answer.body['hash']
 
   def _described(self) -> ModeProof:
     body = {'do': 'describe', 'case': self._case.to_json()}
@@ -146,8 +160,8 @@ class CaseProof:
   def _audited(self, mode: str) -> ModeProof:
     plan = self._plans[-1]
     try:
-      linen = _program(self._ask(self._linen, _trace('forward', mode, plan, 'recorded')))
-      nnx = _program(self._ask(self._nnx, _trace('audit', mode, plan, 'recorded')))
+      linen = _program(self._ask(self._linen, trace_request('forward', mode, plan, 'recorded')))
+      nnx = _program(self._ask(self._nnx, trace_request('audit', mode, plan, 'recorded')))
     except WorkerError as error:
       return _not_proved('keys', error)
     drawn = draws_of(linen, DRAW)
@@ -202,7 +216,7 @@ class CaseProof:
     return linen.body['outputs'], nnx.body['outputs']
 
   def _pair(self, kind: str, mode: str, plan: str, keys: str = 'recorded', calls: bool = False) -> Pair:
-    request = _trace(kind, mode, plan, keys, calls)
+    request = trace_request(kind, mode, plan, keys, calls)
     linen, nnx = self._both(request, request)
     pair = Pair(kind, mode, plan, keys, _program(linen), _program(nnx), linen.body['hash'], nnx.body['hash'])
     if keys == 'recorded' and self._draws(pair.linen, False) != self._draws(pair.nnx, True):
@@ -293,16 +307,20 @@ class CaseProof:
       if isinstance(answer, WorkerError):
         raise WorkerError(f'{worker.side}: {answer}', answer.trace, answer.dead)
     first, second = (answer for _, answer in answers if isinstance(answer, Message))
+    self._note('linen', linen, first)
+    self._note('nnx', nnx, second)
     return first, second
 
   def _ask(self, worker: WorkerProcess, message: Message) -> Message:
     try:
-      return worker.ask(message, self._timeout)
+      answer = worker.ask(message, self._timeout)
+      self._note(worker.side, message, answer)
+      return answer
     except WorkerError as error:
       raise WorkerError(f'{worker.side}: {error}', error.trace, error.dead) from None
 
 
-def _trace(kind: str, mode: str, plan: str, keys: str, calls: bool = False) -> Message:
+def trace_request(kind: str, mode: str, plan: str, keys: str, calls: bool = False) -> Message:
   return Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys, 'calls': calls})
 
 
