@@ -97,6 +97,13 @@ class Checker:
       return _failed(case, f'{case.model} was not migrated (it is {entry.outcome}), so there is no NNX model')
     return None
 
+  def forget(self, side: str) -> None:
+    """Lets a side import its source anew, after the source was changed."""
+    try:
+      self._worker(side).ask(Message({'do': 'forget'}), self._timeout)
+    except WorkerError:
+      self.__exit__()
+
   def _worker(self, side: str) -> WorkerProcess:
     if side not in self._workers:
       self._workers[side] = WorkerProcess(side, self._roots[side])

@@ -42,8 +42,8 @@ def _handler(side: str, root: Path) -> Callable[[Message], Message]:
   else:
     from migrator.equivalence.nnx_side import NnxSide
     model_side = NnxSide(root)
-  actions = {'versions': _versions, 'prepare': model_side.prepare, 'forward': model_side.forward,
-             'gradient': model_side.gradient, 'describe': model_side.describe, 'trace': model_side.trace,
+  actions = {'versions': _versions, 'forget': lambda message: _forget(root), 'prepare': model_side.prepare,
+             'forward': model_side.forward, 'gradient': model_side.gradient, 'describe': model_side.describe, 'trace': model_side.trace,
              'fingerprint': model_side.fingerprint}
   return lambda message: actions[message.body['do']](message)
 
@@ -54,6 +54,18 @@ def _versions(message: Message) -> Message:
   import flax
   import jax
   return Message({'python': platform.python_version(), 'flax': flax.__version__, 'jax': jax.__version__})
+
+
+def _forget(root: Path) -> Message:
+  """Drops the modules under the root, so that they are imported from their source again."""
+  import importlib
+
+  own = [name for name, module in sys.modules.items() if name != '__main__'
+         and Path(getattr(module, '__file__', None) or '/').resolve().is_relative_to(root.resolve())]
+  for name in own:
+    del sys.modules[name]
+  importlib.invalidate_caches()
+  return Message({'forgotten': len(own)})
 
 
 def _answer(serve: Callable[[Message], Message], message: Message, root: Path) -> Message:

@@ -63,6 +63,7 @@ class CaseProof:
     self._case, self._manifest, self._timeout = case, manifest, timeout
     self._linen, self._nnx = linen, nnx
     self._plans: list[str] = []
+    self._other_streams: set[str] = set()
     self._linen_paths: dict[str, str] = {}
     self._found: dict[tuple[str, str], tuple[ModuleVerdict, ...]] = {}
     self._hashes: dict[tuple[tuple[str, str], ...], str] = {}
@@ -166,6 +167,8 @@ class CaseProof:
       return _not_proved('keys', error)
     drawn = draws_of(linen, DRAW)
     verdict, reason = audit(drawn, draws_of(nnx, AUDITED))
+    if self._other_streams:
+      verdict, reason = Verdict.DIFFERS, '; '.join(sorted(self._other_streams))
     words = ('jax.random gives independent numbers for different keys',)
     return ModeProof('keys', verdict, PLANS[plan].words, drawn.count, assumptions=words, reason=reason)
 
@@ -220,8 +223,16 @@ class CaseProof:
     linen, nnx = self._both(request, request)
     pair = Pair(kind, mode, plan, keys, _program(linen), _program(nnx), linen.body['hash'], nnx.body['hash'])
     if keys == 'recorded' and self._draws(pair.linen, False) != self._draws(pair.nnx, True):
+      self._other_streams |= self._in_other_streams(pair)
       return self._pair(kind, mode, plan, 'constant', calls)
     return pair
+
+  def _in_other_streams(self, pair: Pair) -> set[str]:
+    """Returns, in words, the modules that draw from another stream than their counterpart."""
+    theirs, own = self._draws(pair.linen, False), self._draws(pair.nnx, True)
+    places = {place for place, _ in theirs} & {place for place, _ in own}
+    return {f'{place or "the model"} draws from {_streams(theirs, place)} in Linen, from {_streams(own, place)} in NNX'
+            for place in places if _streams(theirs, place) != _streams(own, place)}
 
   def _draws(self, program: Program, is_nnx: bool) -> set[tuple[str, str]]:
     places = {tuple(mark.split('|')[1:3]) for mark in marks_of(program, DRAW)}
@@ -322,6 +333,10 @@ class CaseProof:
 
 def trace_request(kind: str, mode: str, plan: str, keys: str, calls: bool = False) -> Message:
   return Message({'do': 'trace', 'kind': kind, 'mode': mode, 'plan': plan, 'keys': keys, 'calls': calls})
+
+
+def _streams(draws: set[tuple[str, str]], place: str) -> str:
+  return ' and '.join(sorted(stream for other, stream in draws if other == place))
 
 
 def _program(message: Message) -> Program:
