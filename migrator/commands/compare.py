@@ -32,15 +32,14 @@ Exit codes: 0 the same, 1 differences, 2 failure.
               'default: the one that no other class contains.')
 @click.option('--step', metavar='N', help='Of folders of steps, in both: a number, or "latest".')
 @click.option('--item', metavar='NAME', help='Of steps that hold several items, in both.')
-@click.option('--stack', multiple=True, metavar='PATH[:AXIS]', help='As given to `convert`.')
-@click.option('--unstack', multiple=True, metavar='PATH[:AXIS]', help='As given to `convert`.')
+@click.option('--rule', 'rules', multiple=True, metavar='RULE', help='As given to `convert`.')
 @click.option('--structure', is_flag=True, help='Names, shapes and dtypes only; reads no array.')
 @click.option('--tolerance', type=click.FloatRange(min=0), default=0.0, metavar='X',
               help='Differences up to X of the largest value of an array are none; default: 0, bit by bit.')
 @click.option('--top', type=click.IntRange(min=1), default=20, show_default=True, help='How many to list.')
 @click.option('--json', 'as_json', is_flag=True, help='Print all of it as JSON.')
 def command(a: Path, b: Path, manifest: Path | None, class_name: str | None, step: str | None, item: str | None,
-            stack: tuple[str, ...], unstack: tuple[str, ...], structure: bool, tolerance: float, top: int,
+            rules: tuple[str, ...], structure: bool, tolerance: float, top: int,
             as_json: bool) -> int:
   """Compare two checkpoints: structure first, then values, the largest differences first.
 
@@ -51,15 +50,13 @@ def command(a: Path, b: Path, manifest: Path | None, class_name: str | None, ste
   found = load_manifest(manifest) if manifest is not None else None
   from migrator.checkpoints.layouts import open_checkpoint
   from migrator.weights import compare as comparing
-  from migrator.weights.restructure import parse
 
   def opened(path: Path) -> comparing.Checkpoint:
     from migrator.checkpoints.layouts import steps
     is_item = path.is_file() or not steps.steps_in(path)
     return open_checkpoint(path.resolve(), step=None if is_item else step, item=None if path.is_file() else item)
 
-  changes = (*(parse(text, True) for text in stack), *(parse(text, False) for text in unstack))
-  report = comparing.compare(opened(a), opened(b), found, class_name, changes=changes, values=not structure,
+  report = comparing.compare(opened(a), opened(b), found, class_name, rules=rules, values=not structure,
                              tolerance=tolerance)
   if as_json:
     click.echo(json.dumps(comparing.as_data(report), indent=2))

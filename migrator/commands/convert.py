@@ -16,6 +16,7 @@ from migrator.roots import existing
 if TYPE_CHECKING:
   from migrator.checkpoints.processes import Processes
   from migrator.weights.convert import ConversionReport
+  from migrator.weights.sample_call import SampleCall
 
 EPILOG = """\b
 Examples:
@@ -47,13 +48,14 @@ Exit codes: 0 converted, 2 failure (nothing was written).
 @click.option('--form', type=click.Choice(['orbax', 'orbax-pure', 'msgpack', 'safetensors']),
               help="Of OUT: an nnx.State, or pure dicts; default: by OUT's name, else orbax.")
 @click.option('--template', type=PATH, metavar='CKPT', help='With --to linen: a Linen checkpoint of the same run.')
-@click.option('--stack', multiple=True, metavar='PATH[:AXIS]', help='Stack the numbered layers at this NNX path.')
-@click.option('--unstack', multiple=True, metavar='PATH[:AXIS]', help='Take the stacked layers at this path apart.')
 @click.option('--rule', 'rules', multiple=True, metavar='RULE', help='Join, split, transpose, reshape, stack or unstack '
               "arrays of OUT, such as 'transpose mlp/*/kernel 1,0'; may be given again.")
 @click.option('--model', metavar='pkg.mod:Class', help='Also compare names, shapes and dtypes with this NNX '
               'model; this imports your code.')
 @click.option('--arguments', metavar='JSON', help='Constructor arguments of --model, as a JSON object.')
+@click.option('--input', 'inputs', multiple=True, metavar='f32[2,8]', help='An argument of a call of --model, where '
+              'a call makes some of its variables; may be repeated.')
+@click.option('--call', 'call', metavar='JSON', help='Keywords of that call, as a JSON object.')
 @click.option('--rngs', type=int, metavar='SEED', help='Also write the random streams of --model, made with this seed.')
 @click.option('--nnx-root', type=PATH, metavar='DIR', help='Folder --model is imported from; default: the '
               'project of the manifest.')
@@ -67,9 +69,8 @@ Exit codes: 0 converted, 2 failure (nothing was written).
 @click.option('--reencode', is_flag=True, help='Write changed arrays in chunks as a fresh save has them.')
 @click.option('--distributed', is_flag=True, help='Run in every process of a job that JAX finds (SLURM, GKE and the like).')
 def command(source: Path, target: Path, manifest: Path, side: str, class_name: str | None, template: Path | None,
-            stack: tuple[str, ...], unstack: tuple[str, ...], model: str | None, arguments: str | None,
-            rngs: int | None, nnx_root: Path | None, dry_run: bool, verify: str, budget: int,
-            distributed: bool, **more: Any) -> int:
+            model: str | None, arguments: str | None, inputs: tuple[str, ...], call: str | None, rngs: int | None,
+            nnx_root: Path | None, dry_run: bool, verify: str, budget: int, distributed: bool, **more: Any) -> int:
   """Convert a Linen checkpoint to NNX, or back.
 
   IN is an Orbax checkpoint of any age, a folder of steps, or a flax msgpack, safetensors or npz file; it is
@@ -91,17 +92,15 @@ def command(source: Path, target: Path, manifest: Path, side: str, class_name: s
   if model is not None:
     sys.path.insert(0, str(nnx_root or source_root(manifest.resolve().parent, found)))
   from migrator.weights.convert import Options, convert, convert_back
-  from migrator.weights.restructure import parse
 
-  changes = (*(parse(text, True) for text in stack), *(parse(text, False) for text in unstack))
   processes = _processes(distributed)
-  options = Options(processes=processes, changes=changes, deep=verify == 'deep', dry=dry_run, budget=budget << 20, **more)
+  options = Options(processes=processes, deep=verify == 'deep', dry=dry_run, budget=budget << 20, **more)
   if side == 'linen':
     report = convert_back(source.resolve(), target.absolute(), found, class_name, template=template, model=model,
                           arguments=given, options=options)
   else:
     report = convert(source.resolve(), target.absolute(), found, class_name, model=model, arguments=given, rngs=rngs,
-                     options=options)
+                     sample=_sample(inputs, call), options=options)
   for line in preview(report) if dry_run and processes.is_first else ():
     click.echo(line)
   if not dry_run and processes.is_first:
@@ -114,14 +113,30 @@ def _processes(distributed: bool) -> Processes:
   return JaxProcesses() if distributed else ALONE
 
 
-def _arguments(text: str | None) -> dict[str, Any]:
+def _arguments(text: str | None, option: str = '--arguments') -> dict[str, Any]:
   try:
     given = json.loads(text or '{}')
   except ValueError as error:
-    raise Failure(f'--arguments: no JSON ({error}); write it like \'{{"features": 8}}\'') from error
+    raise Failure(f'{option}: no JSON ({error}); write it like \'{{"features": 8}}\'') from error
   if not isinstance(given, dict):
-    raise Failure('--arguments: give a JSON object, like \'{"features": 8}\'')
+    raise Failure(f'{option}: give a JSON object, like \'{{"features": 8}}\'')
   return given
+
+
+def _sample(inputs: tuple[str, ...], call: str | None) -> SampleCall | None:
+  if not inputs and call is None:
+    return None
+  import jax
+
+  from migrator.equivalence.inputs import ArraySpec, parse_spec
+  from migrator.weights.sample_call import SampleCall
+  arrays = []
+  for text in inputs:
+    spec = parse_spec(text)
+    if not isinstance(spec, ArraySpec):
+      raise Failure(f'--input {text!r}: give a type and a shape, like f32[2,8]')
+    arrays.append(jax.ShapeDtypeStruct(spec.shape, spec.dtype))
+  return SampleCall(tuple(arrays), _arguments(call, '--call'))
 
 
 def _print(report: ConversionReport, target: Path) -> None:

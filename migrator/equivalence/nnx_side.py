@@ -34,10 +34,11 @@ from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
 from migrator.equivalence.sown import watched_sow
 from migrator.equivalence.weight_map import WeightMap
-from migrator.manifest import Branch, Leaf, Manifest
+from migrator.manifest import Manifest
 from migrator.weights import convert_state, nnx_leaves, transform
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap
+from migrator.weights.sample_call import made_by_a_call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ class NnxSide:
       try:
         model, leaf_map = _placed(make, variables, manifest, case.model)
       except WeightsError:
-        if not _made_by_a_call(manifest):
+        if not made_by_a_call(manifest):
           raise
         # As in Linen's init, a call makes the variables whose existence the class asks for.
         make = called
@@ -140,7 +141,7 @@ class NnxSide:
       try:
         weights = WeightMap(model, nested(variables), variables, manifest, case.model)
       except WeightsError:
-        if not _made_by_a_call(manifest):
+        if not made_by_a_call(manifest):
           raise
         # As in Linen's init, a call makes the variables whose existence the class asks for.
         self._called_once(case, model, inputs, fields)
@@ -223,14 +224,6 @@ def _placed(make: Callable[[], nnx.Module], variables: dict[tuple[str, ...], Any
   leaf_map = convert_state.map_for(nested(variables), manifest, name, model)
   convert_state.checked(leaf_map, transform.forward(leaf_map, variables), nnx_leaves.weights(model))
   return model, leaf_map
-
-
-def _made_by_a_call(manifest: Manifest) -> bool:
-  """Whether a class has variables that no constructor makes: leaves that may be absent."""
-  return any(isinstance(member, Branch) and () in member.bodies and len(member.bodies) == 2
-             and all(isinstance(row, Leaf) and row.collection != 'params'
-                     for body in member.bodies for row in body)
-             for entry in manifest.classes.values() for member in entry.members)
 
 
 def _same(array: np.ndarray, reference: np.ndarray | None) -> bool:

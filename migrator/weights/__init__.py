@@ -11,16 +11,17 @@ if TYPE_CHECKING:
   from migrator.weights.convert_state import load, map_for, to_linen, to_nnx
   from migrator.weights.live_optimizer import load_optimizer
   from migrator.weights.optimizer import map_optimizer_state
+  from migrator.weights.sample_call import SampleCall
 
 __all__ = [
-  'AmbiguousError', 'WeightsError', 'compose', 'compose_from_nnx', 'load', 'load_optimizer', 'map_for',
+  'AmbiguousError', 'SampleCall', 'WeightsError', 'compose', 'compose_from_nnx', 'load', 'load_optimizer', 'map_for',
   'map_optimizer_state', 'to_linen', 'to_nnx',
 ]
 
 _HOMES = {
   'compose': 'composition', 'compose_from_nnx': 'composition',
   'load': 'convert_state', 'map_for': 'convert_state', 'to_linen': 'convert_state', 'to_nnx': 'convert_state',
-  'load_optimizer': 'live_optimizer', 'map_optimizer_state': 'optimizer',
+  'load_optimizer': 'live_optimizer', 'map_optimizer_state': 'optimizer', 'SampleCall': 'sample_call',
 }
 
 

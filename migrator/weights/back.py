@@ -16,7 +16,7 @@ from migrator.weights import nnx_stored, transform
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap, show
 from migrator.weights.plan import plan, root_class
-from migrator.weights.restructure import Restructuring
+from migrator.weights.ruled import ruled
 
 STEP = ('optimizer', 'step')
 Path = tuple[Any, ...]
@@ -34,19 +34,19 @@ class Back:
 
 
 def like(checkpoint: Checkpoint, template: Checkpoint, manifest: Manifest, class_name: str | None,
-         changes: tuple[Restructuring, ...] = ()) -> Back:
+         rules: tuple[str, ...] = ()) -> Back:
   """Returns the Linen tree with the structure of a Linen checkpoint of the same run.
 
   Args:
     template: gives names, order, sequences, empty entries and texts; its arrays are not used.
-    changes: what the conversion to NNX was given.
+    rules: what the conversion to NNX was given.
 
   Raises:
     WeightsError: leaves on one side only, other shapes or dtypes; all of them are listed.
   """
   named = _named(template.tree, ())
-  planned = plan(named, manifest, class_name, None, changes)
-  wanted = planned.pure()
+  planned = plan(named, manifest, class_name)
+  wanted = ruled(planned.pure(), rules)
   found = nnx_stored.pure(checkpoint)
   dropped = nnx_stored.random_streams(found) - wanted.keys()
   problems = [f'NNX leaf {show(path)} has no Linen counterpart' for path in found.keys() - wanted.keys() - dropped]
@@ -72,7 +72,6 @@ def of_model(checkpoint: Checkpoint, manifest: Manifest, class_name: str | None,
   from migrator.weights import nnx_leaves
   from migrator.weights.composition import compose_from_nnx
   root = class_name or root_class(manifest)
-  collections = {tuple(map(str, path)): collection for path, collection in nnx_leaves.collections(model).items()}
   shapes = {tuple(map(str, path)): nnx_leaves.shape_and_dtype(variable, path)
             for path, variable in nnx_leaves.weights(model).items()}
   found = nnx_stored.pure(checkpoint)
@@ -87,7 +86,7 @@ def of_model(checkpoint: Checkpoint, manifest: Manifest, class_name: str | None,
                if path in there and (there[path].shape, there[path].dtype) != (shape, dtype)]
   if problems:
     raise WeightsError('the checkpoint is not one of this model:', sorted(problems))
-  leaf_map = compose_from_nnx(manifest, root, collections, aliases=nnx_leaves.aliases(model))
+  leaf_map = compose_from_nnx(manifest, root, nnx_leaves.collections(model), aliases=nnx_leaves.aliases(model))
   values = {rule.nnx: there[tuple(map(str, rule.nnx))] for rule in leaf_map}
   flat = transform.backward(leaf_map, values)
   return Back(root, 'variables', {path: flat[path] for path in sorted(flat)}, (), leaf_map)
@@ -134,6 +133,8 @@ def _of_kind(value: Expression, template: Expression) -> Expression:
 def _step(value: Expression, template: Any) -> Expression:
   """The step in the type of the template."""
   number = np.asarray(value)
+  if number.shape != () or number.dtype.kind not in 'iu' or number < 0:
+    raise WeightsError(f'NNX leaf optimizer/step: {transform.describe(number)} is no step number')
   if not np.can_cast(np.min_scalar_type(int(number)), template.dtype):
     raise WeightsError(f'step {int(number)} does not fit {template.dtype} of the template')
   cast = number.astype(template.dtype)

@@ -19,7 +19,7 @@ from migrator.weights import nnx_stored
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import show
 from migrator.weights.plan import plan
-from migrator.weights.restructure import Restructuring
+from migrator.weights.ruled import ruled
 from migrator.weights.transform import describe
 
 Path = tuple[str, ...]
@@ -66,7 +66,7 @@ class _Pairing:
 
 
 def compare(a: Checkpoint, b: Checkpoint, manifest: Manifest | None = None, class_name: str | None = None, *,
-            changes: tuple[Restructuring, ...] = (), values: bool = True, tolerance: float = 0.0) -> Comparison:
+            rules: tuple[str, ...] = (), values: bool = True, tolerance: float = 0.0) -> Comparison:
   """Compares two checkpoints; where one is Linen and the other NNX, through the manifest.
 
   Args:
@@ -76,7 +76,7 @@ def compare(a: Checkpoint, b: Checkpoint, manifest: Manifest | None = None, clas
   Returns:
     The differences: structure first, then values, the largest relative difference first.
   """
-  found = min(_pairings(a, b, manifest, class_name, changes), key=_Pairing.misses)
+  found = min(_pairings(a, b, manifest, class_name, rules), key=_Pairing.misses)
   differences = list(_structure(found))
   ranked: list[Difference] = []
   linked = 0
@@ -94,13 +94,13 @@ def compare(a: Checkpoint, b: Checkpoint, manifest: Manifest | None = None, clas
 
 
 def _pairings(a: Checkpoint, b: Checkpoint, manifest: Manifest | None, class_name: str | None,
-              changes: tuple[Restructuring, ...]) -> Iterator[_Pairing]:
+              rules: tuple[str, ...]) -> Iterator[_Pairing]:
   """Yields the ways to put the two side by side; the one with the fewest leaves without a partner counts."""
   left, right = nnx_stored.pure(a), nnx_stored.pure(b)
   yield _Pairing('by their own names', left, right)
   if manifest is None:
     return
-  mapped_a, mapped_b = (_mapped(tree, manifest, class_name, changes) for tree in (a, b))
+  mapped_a, mapped_b = (_mapped(tree, manifest, class_name, rules) for tree in (a, b))
   if mapped_a is not None:
     yield _aligned('A through the manifest', mapped_a, right, False)
   if mapped_b is not None:
@@ -110,10 +110,10 @@ def _pairings(a: Checkpoint, b: Checkpoint, manifest: Manifest | None, class_nam
 
 
 def _mapped(checkpoint: Checkpoint, manifest: Manifest, class_name: str | None,
-            changes: tuple[Restructuring, ...]) -> dict[Path, Expression] | None:
+            rules: tuple[str, ...]) -> dict[Path, Expression] | None:
   """The leaves of a Linen checkpoint under their NNX names; None for one that is not of this class."""
   try:
-    content = plan(checkpoint.tree, manifest, class_name, None, changes).pure()
+    content = ruled(plan(checkpoint.tree, manifest, class_name).pure(), rules)
   except WeightsError:
     return None
   return {path: expression(value) for path, value in content.items() if hasattr(value, 'dtype')}

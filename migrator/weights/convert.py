@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from migrator.checkpoints import targets
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.encode import BUDGET
+from migrator.checkpoints.expressions import Source
 from migrator.checkpoints.layouts import open_checkpoint
 from migrator.checkpoints.processes import ALONE, Processes
-from migrator.checkpoints.restructure import restructured
 from migrator.checkpoints.targets import Written
 from migrator.manifest import Manifest
 from migrator.weights import back
@@ -20,7 +21,7 @@ from migrator.weights.leaf_map import LeafMap
 from migrator.weights.model import abstract_model, random_state
 from migrator.weights.plan import VALUE, Plan, plan, root_class
 from migrator.weights.recognise import recognise
-from migrator.weights.restructure import Restructuring
+from migrator.weights.ruled import ruled
 
 RESTORE_MODEL = """abstract = nnx.eval_shape(lambda: Model(..., rngs=nnx.Rngs(0)))
 graphdef, random, weights = nnx.split(abstract, nnx.RngState, ...)
@@ -91,7 +92,6 @@ class Options:
   step: str | None = None
   item: str | None = None
   form: str | None = None
-  changes: tuple[Restructuring, ...] = ()
   rules: tuple[str, ...] = ()
   copy: bool = False
   deep: bool = False
@@ -103,7 +103,7 @@ class Options:
 
 def convert(source: Path, target: Path, manifest: Manifest, class_name: str | None = None, *,
             model: str | None = None, arguments: Mapping[str, Any] | None = None, rngs: int | None = None,
-            options: Options | None = None, **more: Any) -> ConversionReport:
+            sample: Any = None, options: Options | None = None, **more: Any) -> ConversionReport:
   """Converts a Linen checkpoint into one that NNX restores; the source is only read.
 
   Args:
@@ -114,6 +114,7 @@ def convert(source: Path, target: Path, manifest: Manifest, class_name: str | No
     model: 'package.module:Class' to check names, shapes and dtypes against; without it no
       user code is imported.
     arguments: constructor arguments for `model`.
+    sample: a SampleCall of `model`, where a call makes some of its variables.
     rngs: seed of the random streams of `model`, which are written too; None leaves them out.
     more: options by name.
 
@@ -128,10 +129,15 @@ def convert(source: Path, target: Path, manifest: Manifest, class_name: str | No
   opened = open_checkpoint(source, chosen.layout, chosen.step, chosen.item)
   sizes = _sizes(opened.tree, manifest, class_name, arguments)
   expected = abstract_model(model, arguments, sizes) if model else None
+  if sample is not None:
+    if expected is None:
+      raise WeightsError('a sample call is one of a model; give --model too')
+    from migrator.weights.sample_call import called
+    expected = called(expected, sample)
   # Rules make another tree than the manifest tells of: the model is compared with what they make.
-  planned = plan(opened.tree, manifest, class_name, None if chosen.rules else expected, chosen.changes)
+  planned = plan(opened.tree, manifest, class_name, None if chosen.rules else expected)
   random = random_state(model, arguments, rngs, sizes) if model and rngs is not None else {}
-  content = _ruled(_content(planned, form, random), chosen.rules)
+  content = ruled(_content(planned, form, random), chosen.rules)
   if chosen.rules and expected is not None:
     from migrator.weights import model_check
     model_check.check(content, expected, ('model',) if planned.kind == 'train state' else (),
@@ -168,6 +174,7 @@ def convert_back(source: Path, target: Path, manifest: Manifest, class_name: str
     template: a Linen checkpoint of the same run or model: its names, order, sequences and empty
       entries are those of the target.  Needed where there is an optimizer state.
     model: 'package.module:Class', where there is no template.
+    more: options by name; rules are those that the conversion to NNX was given, and are undone.
 
   Raises:
     WeightsError: whatever does not fit; nothing is written then.
@@ -177,17 +184,18 @@ def convert_back(source: Path, target: Path, manifest: Manifest, class_name: str
   targets.refuse_target(target)
   opened = open_checkpoint(source, chosen.layout, chosen.step, chosen.item)
   made = _back(opened, manifest, class_name, template, abstract_model(model, arguments) if model else None, chosen)
-  content = _ruled(made.content, chosen.rules)
-  written = _write(content, target, form, chosen)
+  written = _write(made.content, target, form, chosen)
   return ConversionReport(source, target, opened.layout, made.kind, made.class_name, bool(model or template), made.notes,
                           RESTORE_LINEN[form.partition('-')[0]], written,
-                          made.leaf_map, content)
+                          made.leaf_map, made.content)
 
 
 def _back(opened: Checkpoint, manifest: Manifest, class_name: str | None, template: Path | None, model: Any,
           chosen: Options) -> back.Back:
   if template is not None:
-    return back.like(opened, open_checkpoint(template), manifest, class_name, chosen.changes)
+    return back.like(opened, open_checkpoint(template), manifest, class_name, chosen.rules)
+  if chosen.rules:
+    raise WeightsError('rules are undone by the structure of --template; give one')
   if model is None:
     raise WeightsError("Linen's names cannot be told from NNX alone; give --template, a Linen checkpoint of the same "
                        'model, or --model')
@@ -198,14 +206,18 @@ def _content(planned: Plan, form: str, random: Mapping[tuple[str, ...], Any]) ->
   above = ('model',) if planned.kind == 'train state' else ()
   below = VALUE if form == 'orbax' else ()
   content = planned.stored() if form == 'orbax' else planned.pure()
-  return content | {(*above, *path, *below): value for path, value in random.items()}
+  return content | {(*above, *path, *below): _beside(value, content) for path, value in random.items()}
 
 
-def _ruled(content: Mapping[tuple[Any, ...], Any], rules: Sequence[str]) -> dict[tuple[Any, ...], Any]:
-  """Applies rules to the arrays; texts and empty places stay."""
-  arrays = {tuple(map(str, path)): value for path, value in content.items() if hasattr(value, 'dtype')}
-  rest = {path: value for path, value in content.items() if not hasattr(value, 'dtype')}
-  return restructured(arrays, rules) | rest if rules else dict(content)
+def _beside(value: Source, content: Mapping[tuple[str, ...], Any]) -> Source:
+  """A made value on the devices that the arrays of the target are on: Orbax wants a record for all or for none."""
+  placed = (leaf.stored.sharding for leaf in content.values() if isinstance(leaf, Source) and leaf.stored.sharding)
+  known = json.loads(next(placed, 'null'))
+  if known is None:
+    return value
+  if 'partition_spec' in known:
+    known['partition_spec'] = []
+  return dataclasses.replace(value, stored=dataclasses.replace(value.stored, sharding=json.dumps(known)))
 
 
 def _restore(kind: str, form: str, with_random: bool) -> str:

@@ -9,25 +9,38 @@ from flax import nnx
 from migrator.manifest import Manifest
 from migrator.weights import nnx_leaves, transform
 from migrator.weights.composition import compose, compose_from_nnx
-from migrator.weights.errors import WeightsError
+from migrator.weights.errors import AmbiguousError, WeightsError
 from migrator.weights.leaf_map import LeafMap, LinenPath, NnxPath, show
+from migrator.weights.sample_call import HINT, SampleCall, attach, called, made_by_a_call, missing
 from migrator.weights.variables import flatten, unflatten
 
 
-def map_for(variables: Mapping[str, Any], manifest: Manifest, class_name: str, model: Any) -> LeafMap:
+def map_for(variables: Mapping[str, Any], manifest: Manifest, class_name: str, model: Any,
+            sample: SampleCall | None = None) -> LeafMap:
   """Returns the leaf map of `variables` onto `model` (an nnx.Module, concrete or abstract, or its State)."""
-  return compose(manifest, class_name, flatten(variables), nnx_leaves.weights(model),
-                 aliases=nnx_leaves.aliases(model))
+  return composed(manifest, class_name, flatten(variables), called(model, sample), sample)
+
+
+def composed(manifest: Manifest, class_name: str, flat: Mapping[LinenPath, Any], model: Any,
+             sample: SampleCall | None = None) -> LeafMap:
+  """Returns the leaf map onto a model; its error names the sample call where one is missing."""
+  try:
+    return compose(manifest, class_name, flat, nnx_leaves.weights(model), aliases=nnx_leaves.aliases(model))
+  except WeightsError as error:
+    if sample is None and made_by_a_call(manifest) and not isinstance(error, AmbiguousError):
+      raise WeightsError(f'{HINT}.  {error.args[0].splitlines()[0]}', error.problems) from error
+    raise
 
 
 def to_nnx(variables: Mapping[str, Any], manifest: Manifest, class_name: str,
-           abstract_model: Any) -> nnx.State:
+           abstract_model: Any, sample: SampleCall | None = None) -> nnx.State:
   """Returns the weights of `variables` as the nnx.State of `abstract_model`.
 
   Args:
     variables: dict or FrozenDict {collection: tree}; numpy or jax arrays, boxes allowed.
     manifest, class_name: what the migration decided, and the root class.
     abstract_model: the model from nnx.eval_shape (or a concrete one), or its nnx.State.
+    sample: a call that makes the variables which the constructor does not make.
 
   Returns:
     A State with the same paths, variable types and metadata; arrays are the given ones, not
@@ -37,19 +50,27 @@ def to_nnx(variables: Mapping[str, Any], manifest: Manifest, class_name: str,
     WeightsError: a leaf without counterpart, or another shape or dtype; all of them are listed.
   """
   flat = flatten(variables)
-  expected = nnx_leaves.weights(abstract_model)
-  leaf_map = compose(manifest, class_name, flat, expected, aliases=nnx_leaves.aliases(abstract_model))
+  model = called(abstract_model, sample)
+  expected = nnx_leaves.weights(model)
+  leaf_map = composed(manifest, class_name, flat, model, sample)
   values = checked(leaf_map, transform.forward(leaf_map, flat), expected)
   return nnx.from_flat_state([(path, expected[path].replace(values[path])) for path in expected])
 
 
-def load(model: nnx.Module, variables: Mapping[str, Any], manifest: Manifest, class_name: str) -> None:
+def load(model: nnx.Module, variables: Mapping[str, Any], manifest: Manifest, class_name: str,
+         sample: SampleCall | None = None) -> None:
   """Puts Linen variables into a concrete NNX model, in place; random streams keep their state.
+
+  Args:
+    sample: a call that makes the variables which the constructor does not make (caches, statistics
+      made on demand); it is followed with shapes alone, and they are put into the model.
 
   Raises WeightsError as `to_nnx` does; the model is unchanged then.
   """
   import jax.numpy as jnp
-  state = to_nnx(variables, manifest, class_name, model)
+  state = to_nnx(variables, manifest, class_name, model, sample)
+  for place, made in missing(model, state).items():
+    attach(model, place, made.replace(jnp.asarray(made.get_value())))
   variables_of_model = nnx_leaves.weights(model)
   for path, converted in nnx.to_flat_state(state):
     variables_of_model[nnx_leaves.plain(path)].set_value(jnp.asarray(converted.get_value()))

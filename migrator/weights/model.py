@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from migrator.checkpoints import storage
-from migrator.checkpoints.expressions import Expression, source
+from migrator.checkpoints.expressions import Source, source
 from migrator.weights.errors import WeightsError
 
 
@@ -31,7 +31,7 @@ def abstract_model(name: str, arguments: Mapping[str, Any] | None = None,
 
 def random_state(name: str, arguments: Mapping[str, Any] | None, seed: int,
                  sizes: Callable[[Callable[..., Any]], Mapping[str, Any]] | None = None
-                 ) -> dict[tuple[str, ...], Expression]:
+                 ) -> dict[tuple[str, ...], Source]:
   """Returns {path: value} of the random streams of the model made with `nnx.Rngs(seed)`; no weight is made.
 
   Raises:
@@ -48,7 +48,7 @@ def random_state(name: str, arguments: Mapping[str, Any] | None, seed: int,
   return found
 
 
-def _stored_key(value: Any) -> Expression:
+def _stored_key(value: Any) -> Source:
   """A typed key as Orbax stores one: its numbers, and the name of its implementation beside them."""
   import jax
   typed = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)

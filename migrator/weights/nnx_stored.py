@@ -16,15 +16,17 @@ Path = tuple[str, ...]
 def pure(checkpoint: Checkpoint) -> dict[Path, Expression]:
   """Returns {path: array}, the level 'value' of stored variables left out."""
   found = checkpoint.leaves()
-  if found and all(path[-1] == VALUE for path in _variables(found)):
-    return {path[:-1] if path[-1] == VALUE else path: value for path, value in found.items()}
+  variables = _variables(found)
+  if all(path[-1] == VALUE for path in variables):
+    return {path[:-1] if path in variables else path: value for path, value in found.items()}
   return found
 
 
-def _variables(found: Mapping[Path, Any]) -> list[Path]:
+def _variables(found: Mapping[Path, Any]) -> set[Path]:
   """The leaves of model and optimizer; further entries of a train state are stored as they are."""
-  whole = [path for path in found if path[0] in ('model', 'optimizer')]
-  return whole if len({path[0] for path in whole}) == 2 else list(found)
+  if 'model' in {path[0] for path in found}:
+    return {path for path in found if path[0] in ('model', 'optimizer')}
+  return set(found)
 
 
 def random_streams(found: Mapping[Path, Expression]) -> set[Path]:

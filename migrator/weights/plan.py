@@ -15,11 +15,9 @@ from migrator.manifest import Manifest, Submodule, every
 from migrator.weights import boxes, transform
 from migrator.weights.composition import compose
 from migrator.weights.errors import WeightsError
-from migrator.weights.leaf_map import LeafMap, NnxPath, show
+from migrator.weights.leaf_map import LeafMap, NnxPath
 from migrator.weights.optimizer import map_optimizer_state
 from migrator.weights.recognise import Recognised, recognise
-from migrator.weights.restructure import Restructuring, restructured
-from migrator.weights.trees import text
 from migrator.weights.variables import array_of, flatten, leaves, unflatten
 
 # What Orbax writes of an nnx.State: each variable has its array in the entry 'value'.
@@ -74,37 +72,37 @@ class Plan:
     return whole | self.extra
 
 
-def plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any = None,
-         changes: tuple[Restructuring, ...] = ()) -> Plan:
+def plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any = None) -> Plan:
   """Returns the plan for a restored or opened tree.
 
   Args:
     tree: variables dict, bare params, or a train state, with numpy arrays or expressions.
     class_name: the root class; None if the manifest has exactly one class that no other contains.
     expected: abstract NNX model to check against, or None.
-    changes: layers to stack or to take apart.
 
   Raises:
     WeightsError: as `compose` and `map_optimizer_state`.
   """
   opened = boxes.opened(tree)
+  if opened is None:
+    return _plan(tree, manifest, class_name, expected)
   try:
-    return _plan(tree, manifest, class_name, expected, changes)
-  except WeightsError:
-    if opened is None:
-      raise
-  found = _plan(opened, manifest, class_name, expected, changes)
+    found = _plan(opened, manifest, class_name, expected)
+  except WeightsError as error:
+    try:  # 'value' may be the name of a parameter
+      return _plan(tree, manifest, class_name, expected)
+    except WeightsError:
+      raise error from None
   return dataclasses.replace(found, notes=(*found.notes, "the 'value' levels of partitioned parameters are opened"))
 
 
-def _plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any,
-          changes: tuple[Restructuring, ...]) -> Plan:
+def _plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any) -> Plan:
   found = recognise(tree, manifest)
   root = class_name or root_class(manifest)
   flat = flatten(found.variables)
   if not flat:
     raise WeightsError('the checkpoint holds no weights: every level is empty; give another one')
-  leaf_map, model = _model(flat, manifest, root, expected, changes)
+  leaf_map, model = _model(flat, manifest, root, expected)
   optimizer = _optimizer(found, leaf_map, flat)
   extra = {} if not found.extra else _values(map_optimizer_state(found.extra, leaf_map, flat, MASKED))
   taken = sorted({path[0] for path in extra} & {'model', 'optimizer'})
@@ -112,8 +110,7 @@ def _plan(tree: Any, manifest: Manifest, class_name: str | None, expected: Any,
     raise WeightsError(f'the train state has an entry {taken[0]!r}, a name the NNX side needs; rename it')
   chosen = () if class_name else (f'class {root}: the only one that no other class contains',)
   notes = (*chosen, *found.notes)
-  return Plan(root, found.kind, leaf_map, model, None if optimizer is None else restructured(optimizer, changes),
-              restructured(extra, changes), notes)
+  return Plan(root, found.kind, leaf_map, model, optimizer, extra, notes)
 
 
 def root_class(manifest: Manifest) -> str:
@@ -127,33 +124,14 @@ def root_class(manifest: Manifest) -> str:
   raise WeightsError(f'the class of the model is not clear; name it with --class (candidates: {listed})')
 
 
-def _model(flat: Mapping, manifest: Manifest, root: str, expected: Any,
-           changes: tuple[Restructuring, ...]) -> tuple[LeafMap, dict[NnxPath, Any]]:
-  if expected is None or changes:
+def _model(flat: Mapping, manifest: Manifest, root: str, expected: Any) -> tuple[LeafMap, dict[NnxPath, Any]]:
+  if expected is None:
     leaf_map = compose(manifest, root, flat)
-    model = restructured(transform.forward(leaf_map, flat), changes, required=True)
-    if expected is not None:
-      _compare(model, expected)
-    return leaf_map, model
+    return leaf_map, transform.forward(leaf_map, flat)
   from migrator.weights import convert_state, nnx_leaves
   weights = nnx_leaves.weights(expected)
-  leaf_map = compose(manifest, root, flat, weights, aliases=nnx_leaves.aliases(expected))
+  leaf_map = convert_state.composed(manifest, root, flat, expected)
   return leaf_map, convert_state.checked(leaf_map, transform.forward(leaf_map, flat), weights)
-
-
-def _compare(model: Mapping[NnxPath, Any], expected: Any) -> None:
-  """Compares the leaves of a restructured model with the NNX model's: names, shapes and dtypes."""
-  from migrator.weights import nnx_leaves
-  weights = {text(path): nnx_leaves.shape_and_dtype(variable, path)
-             for path, variable in nnx_leaves.weights(expected).items()}
-  found = {text(path): (tuple(value.shape), value.dtype) for path, value in model.items()}
-  problems = [f'NNX leaf {show(path)} has no Linen counterpart' for path in weights.keys() - found.keys()]
-  problems += [f'the NNX model has no {show(path)}' for path in found.keys() - weights.keys()]
-  problems += [f'{show(path)}: {found[path][1]}{list(found[path][0])} here, {weights[path][1]}{list(weights[path][0])} '
-               'in the NNX model' for path in found.keys() & weights.keys() if found[path] != weights[path]]
-  if problems:
-    raise WeightsError('the restructured tree does not fit the NNX model; compare --stack and --unstack with it:',
-                       sorted(problems))
 
 
 def _optimizer(found: Recognised, leaf_map: LeafMap, flat: Mapping) -> dict[tuple[str, ...], Any] | None:

@@ -65,14 +65,18 @@ def _paths(tree: Any) -> frozenset[tuple[str, ...]]:
 
 
 def _train_state(tree: Mapping[str, Any], known: frozenset[str]) -> Recognised:
-  params = unbox(tree['params'])
-  notes = []
+  params, notes, fast = unbox(tree['params']), [], None
+  if isinstance(params, Mapping) and set(params) == {'fast', 'slow'} and _paths(params['fast']) == _paths(params['slow']):
+    params, fast = params['slow'], params['fast']
+    notes.append("the params are those of optax.lookahead: the slow ones are the model's, the fast ones are 'params_fast'")
   if isinstance(params, Mapping) and 'params' in params and set(params) <= known:
     variables = dict(params)
     notes.append("the train state's params hold a whole variables dict")
   else:
     variables = {'params': params}
   rest = {name: value for name, value in tree.items() if name not in ('params', 'step', 'opt_state')}
+  if fast is not None:
+    rest['params_fast'] = fast
   for name in sorted(set(rest) & known):
     if name in variables:
       raise WeightsError(f'collection {name!r} is there twice, in params and beside it; remove one')

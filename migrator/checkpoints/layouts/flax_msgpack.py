@@ -93,7 +93,7 @@ class _Tree:
   def _pieces(self, value: dict[str, Any], path: tuple[str, ...]) -> tuple[tuple[int, ...], list[Array]]:
     where = f'{self.file}: {shown(path)}'
     sizes, parts = value.get('shape'), value.get('chunks')
-    if not _is_listed(sizes) or not _is_listed(parts) or not parts:
+    if not isinstance(sizes, dict) or not isinstance(parts, dict) or not (_is_listed(sizes) and _is_listed(parts) and parts):
       raise CheckpointError(f'{where}: an array that was split has no shape or no pieces; {DAMAGED}')
     shape = msgpack_index.checked_shape([sizes[str(k)] for k in range(len(sizes))], where)
     pieces = [parts[str(k)] for k in range(len(parts))]
@@ -107,9 +107,9 @@ class _Tree:
     return shape, pieces
 
 
-def _is_listed(value: Any) -> bool:
+def _is_listed(value: dict[str, Any]) -> bool:
   """Whether a dict is what flax makes of a tuple: its keys are '0', '1', ..."""
-  return isinstance(value, dict) and set(value) == {str(k) for k in range(len(value))}
+  return set(value) == {str(k) for k in range(len(value))}
 
 
 def _number(value: bool | int | float | complex) -> storage.Stored:

@@ -84,7 +84,7 @@ def _array(file: BinaryIO, array: np.ndarray) -> None:
   fixed = {1: 0xd4, 2: 0xd5, 4: 0xd6, 8: 0xd7, 16: 0xd8}.get(length)
   sized = bytes([fixed]) if fixed else _head(length, None, ((0xc7, '>B'), (0xc8, '>H'), (0xc9, '>I')))
   file.write(sized + bytes([ARRAY]) + head)
-  file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+  file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _text(value: str) -> bytes:

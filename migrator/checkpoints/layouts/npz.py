@@ -11,6 +11,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -92,13 +93,13 @@ def _place(file: str, member: zipfile.ZipInfo, where: str) -> tuple[int, int]:
   return start, member.file_size
 
 
-def _described(opened: io.BytesIO | zipfile.ZipExtFile, where: str) -> tuple[tuple[int, ...], str, np.dtype]:
+def _described(opened: IO[bytes], where: str) -> tuple[tuple[int, ...], str, np.dtype]:
   """Returns (shape, order, dtype) from a .npy header and leaves the file behind it."""
-  version = np.lib.format.read_magic(opened)  # type: ignore[arg-type]
+  version = np.lib.format.read_magic(opened)
   reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
   if reader is None:
     raise CheckpointError(f'{where}: npy version {version} is not known')
-  shape, fortran, found = reader(opened, max_header_size=10_000)  # type: ignore[arg-type]
+  shape, fortran, found = reader(opened, max_header_size=10_000)
   return shape, 'F' if fortran else 'C', _element(found, where)
 
 

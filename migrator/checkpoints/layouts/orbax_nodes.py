@@ -11,6 +11,7 @@ from migrator.checkpoints.errors import CheckpointError
 Names = tuple[str, ...]
 _SEQUENCE, _DICT = 1, 2
 STRINGS = '_strings.json'
+_EMPTY = ((dict, 'Dict'), (list, 'List'), (tuple, 'Tuple'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Nodes:
     value = self.others[path]
     if isinstance(value, str):
       return {'value_type': 'string', 'skip_deserialize': False}
-    kind = {dict: 'Dict', list: 'List', tuple: 'Tuple'}.get(type(value), 'None')
+    kind = next((name for kind, name in _EMPTY if isinstance(value, kind)), 'None')
     return {'value_type': kind, 'skip_deserialize': True}
 
   def texts(self) -> dict[str, str]:

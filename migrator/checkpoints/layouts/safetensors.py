@@ -109,7 +109,7 @@ def write(place: Path, plan: Mapping[tuple[str | int, ...], Any], copy: bool = T
   with place.open('wb') as file:
     file.write(len(text).to_bytes(8, 'little') + text)
     for value in plan.values():
-      file.write(np.ascontiguousarray(evaluate(value)).reshape(-1).view(np.uint8))
+      file.write(np.ascontiguousarray(evaluate(value)).reshape(-1).view(np.uint8).data)
     file.flush()
     os.fsync(file.fileno())
 
