@@ -49,6 +49,8 @@ Exit codes: 0 all equal, 1 differences, 2 failure or nothing could be compared.
               '[[tool.linen2nnx.cases]] in pyproject.toml.')
 @click.option('--shapes-only', is_flag=True, help='Prove by shapes alone, without weights and numbers: for '
               'models of any size.')
+@click.option('--mutate', 'mistakes', type=click.IntRange(1), is_flag=False, flag_value=30, metavar='N',
+              help='Break the NNX source in N ways (30), one at a time, and say which the cases would see.')
 @click.option('--json', 'json_file', type=PATH, metavar='FILE', help='Also write the report as JSON.')
 @click.option('--html', 'html_file', type=PATH, metavar='FILE',
               help='Also write the report as one HTML page, with both sources.')
@@ -58,8 +60,8 @@ Exit codes: 0 all equal, 1 differences, 2 failure or nothing could be compared.
 @click.option('--format', 'shown_as', type=click.Choice(FORMATS), default='text', show_default=True,
               help="What is printed: 'github' adds annotations at the lines of the NNX source.")
 def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | None, nnx_root: Path | None,
-            base: str | None, cases: Path | None, shapes_only: bool, json_file: Path | None, html_file: Path | None,
-            certificate: Path | None, shown_as: str) -> int:
+            base: str | None, cases: Path | None, shapes_only: bool, mistakes: int | None, json_file: Path | None,
+            html_file: Path | None, certificate: Path | None, shown_as: str) -> int:
   """Prove that the NNX code computes what the Linen code computed.
 
   Both sides of the chosen cases (default: all) are traced and proved equal, mode by mode; then numbers
@@ -73,6 +75,10 @@ def command(names: tuple[str, ...], manifest: Path | None, linen_root: Path | No
   settings = read_settings(project)
   found = load_manifest(manifest_at(project, manifest, settings))
   chosen, root = _chosen(cases or project / 'pyproject.toml', names), nnx_root or source_root(project, found)
+  if mistakes is not None:
+    from migrator.commands.mutate import mutate
+
+    return mutate(chosen, found, linen_root, root, base, mistakes)
   report, sources = _checked(chosen, found, linen_root, root, base, certificate, html_file is not None,
                               not shapes_only)
   _write(report, json_file, html_file, sources)

@@ -16,13 +16,13 @@ F = np.array(SPECIAL, np.float32)
 G = np.array(SPECIAL[::-1], np.float32)
 M = np.arange(12, dtype=np.float32).reshape(3, 4) - 5.5
 B = np.array([True, False] * 6)
-I = np.arange(-6, 6, dtype=np.int32)
+WHOLE = np.arange(-6, 6, dtype=np.int32)
 
 
 # rule -> (left, right, arguments): two spellings that the rule reconciles.
 SAMPLES = {
   'copy': (lambda x: lax.optimization_barrier(x), lambda x: x, (F,)),
-  'undone': (lambda x: -(-x), lambda x: x, (F,)),
+  'undone': (lambda x: lax.neg(lax.neg(x)), lambda x: x, (F,)),
   'accumulated': (jax.grad(lambda x: (x * jnp.array(2.) + jnp.sin(x)).sum()),
                   lambda x: jnp.cos(x) + jnp.broadcast_to(jnp.float32(2.), x.shape), (F[:6],)),
   'no_padding': (lambda x: lax.pad(x, jnp.float32(0), [(0, 0, 0)]), lambda x: x, (F,)),
@@ -136,5 +136,5 @@ def test_swapped_operands_are_a_rung_of_their_own(op):
   names = {'and': 'bitwise_and', 'or': 'bitwise_or', 'xor': 'bitwise_xor', 'eq': 'equal', 'ne': 'not_equal',
            'mul': 'multiply', 'max': 'maximum', 'min': 'minimum'}
   function = getattr(jnp, names.get(op, op))
-  args = (I, I[::-1].copy()) if op in ('and', 'or', 'xor') else (F, G)
+  args = (WHOLE, WHOLE[::-1].copy()) if op in ('and', 'or', 'xor') else (F, G)
   assert level(lambda x, y: function(x, y), lambda x, y: function(y, x), *args) == 'L1'
