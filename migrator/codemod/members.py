@@ -101,6 +101,8 @@ def nnx_path(member: Member) -> tuple[str, ...]:
     if member.inside.record is not None and any(child.many for child in member.inside.record.children):
       position = (str(_position(member)),)
     return (*nnx_path(member.inside), *member.slot, *position)
+  if member.extended:
+    return (member.attribute, '*')
   if member.listed:
     return (member.attribute, '*' if member.key is None else member.key_part)
   if member.container is not None:

@@ -217,6 +217,19 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], nodes: N
     member.key_text, member.key_part = _key_texts(plan, member)
   if member.from_setup and member.creation.kind in ('layer', 'class'):
     _stored_plainly(member, nodes)
+    member.extended = _in_extended(member, nodes)
+
+
+def _in_extended(member: Member, nodes: Nodes) -> bool:
+  """Tells whether the module is in a list of `setup` that statements add to: its place is known by order alone."""
+  statement: ast.AST | None = member.creation.node
+  while statement is not None and not isinstance(statement, ast.stmt):
+    statement = nodes.parent(statement)
+  target = getattr(statement, 'target', None) or getattr(statement, 'targets', [None])[0]
+  return isinstance(target, ast.Attribute) and any(
+    isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and node.target.attr == target.attr
+    for node in ast.walk(member.creation.inside)
+  )
 
 
 def _stored_plainly(member: Member, nodes: Nodes) -> None:
@@ -233,11 +246,22 @@ def _stored_plainly(member: Member, nodes: Nodes) -> None:
       and isinstance(parent.func, ast.Attribute)
       and parent.func.attr in ('append', 'insert')
     )
-    if not (plain or added and not containers) or containers > 1 or isinstance(parent, ast.AugAssign):
+    extends = isinstance(parent, ast.AugAssign) and not _extends(parent, member)
+    if not (plain or added and not containers) or containers > 1 or extends:
       raise Refused(
         f'{_short(member.creation)} is put into a nested list or an expression in setup (line {member.creation.line})'
       )
     node = parent
+
+
+def _extends(statement: ast.AugAssign, member: Member) -> bool:
+  """Tells whether the statement is `self.layers += (creation, ...)`."""
+  return (
+    isinstance(statement.op, ast.Add)
+    and isinstance(statement.target, ast.Attribute)
+    and isinstance(statement.value, (ast.Tuple, ast.List))
+    and member.creation.node in statement.value.elts
+  )
 
 
 def _is_conversion(node: ast.AST) -> bool:
