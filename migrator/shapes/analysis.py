@@ -177,7 +177,7 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
 
 
 _ABOUT_RANK = re.compile(
-  r'rank|dim|unpack|range|axis|axes|shape|permut|ind(ex|ices)|broadcast|absent|batch|array|Conv'
+  r'rank|reshape|dim|unpack|range|axis|axes|shape|permut|ind(ex|ices)|broadcast|absent|batch|array|Conv'
 )
 
 

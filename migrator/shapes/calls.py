@@ -29,6 +29,7 @@ from .values import (
   Mapped,
   Opaque,
   Partial,
+  Repeated,
   Structure,
   Unknown,
   Value,
@@ -211,13 +212,27 @@ def _of_one_width(arrays: list[Value]) -> bool:
 
 
 def _takes(option: Value, args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:
-  method = option.source.methods.get('__call__') if isinstance(option, Instance) and option.source else None
-  if method is None:
+  """Tells whether a module may be called with these arguments."""
+  if not isinstance(option, Instance):
+    return True
+  if option.source is None:
+    from rewrites.registry import layer_for
+
+    record = layer_for(option.layer or '')
+    return record is None or record.star_argument is not None or len(args) <= len(record.call)
+  method = option.source.methods.get('__call__')
+  if method is None or '**' in kwargs or contains(args, Repeated):
     return True
   parameters = method.node.args
-  names = {item.arg for item in (*parameters.args, *parameters.kwonlyargs)}
-  enough = parameters.vararg is not None or len(args) < len(parameters.args)
-  return enough and (parameters.kwarg is not None or set(kwargs) - {'**'} <= names)
+  places = [item.arg for item in parameters.args[1:]]
+  required = places[: len(places) - len(parameters.defaults)]
+  required += [item.arg for item, default in zip(parameters.kwonlyargs, parameters.kw_defaults) if default is None]
+  names = {*places, *(item.arg for item in parameters.kwonlyargs)}
+  return (
+    (parameters.vararg is not None or len(args) <= len(places))
+    and (parameters.kwarg is not None or set(kwargs) <= names)
+    and set(required) <= {*places[: len(args)], *kwargs}
+  )
 
 
 def _opaque(
