@@ -79,7 +79,14 @@ class MemberWriter:
         lambda shape: shape_text(shape, sizes, size_text),
         self.names.spell,
       )
-    return self._class(member, writer, size_text)
+    text = self._class(member, writer, size_text)
+    for other in member.alternatives:
+      if self._class(other, writer, size_text) != text or not _same_call(member, other):
+        raise Refused(
+          f'{ast.unparse(member.creation.node.func)} makes classes that need different arguments '
+          f'(line {member.creation.line})'
+        )
+    return text
 
   def _head(self, member: Member, writer: StaticWriter) -> str:
     lift = member.creation.lift
@@ -328,6 +335,13 @@ class MemberWriter:
 
   def _draws(self, node: ast.AST) -> bool:
     return any(isinstance(item, ast.Attribute) and item.attr == 'make_rng' for item in ast.walk(node))
+
+
+def _same_call(member: Member, other: Member) -> bool:
+  """Tells whether two classes made by one call are called alike."""
+  first, second = member.child, other.child
+  assert first is not None and second is not None
+  return (member.on_call, first.threaded) == (other.on_call, second.threaded)
 
 
 def _called_otherwise(creation: Any) -> bool:

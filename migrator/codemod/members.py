@@ -53,7 +53,7 @@ def _block(members: list[tuple[Member, list[tuple[ast.AST, str]]]], depth: int) 
   while position < len(members):
     member, path = members[position]
     if len(path) <= depth:
-      rows += [] if member.without_weights else [Branch((tuple(_row(member)), ()))] if member.guard else _row(member)
+      rows += _rows(member)
       position += 1
       continue
     node = path[depth][0]
@@ -72,6 +72,14 @@ def _block(members: list[tuple[Member, list[tuple[ast.AST, str]]]], depth: int) 
     else:
       rows.append(Loop(tuple(_block(group, depth + 1))))
   return rows
+
+
+def _rows(member: Member) -> list[Row]:
+  if member.without_weights:
+    return []
+  if member.alternatives:
+    return [Branch(tuple(tuple(_row(item)) for item in (member, *member.alternatives)))]
+  return [Branch((tuple(_row(member)), ()))] if member.guard else _row(member)
 
 
 def _row(member: Member) -> list[Row]:
@@ -101,6 +109,8 @@ def nnx_path(member: Member) -> tuple[str, ...]:
     if member.inside.record is not None and any(child.many for child in member.inside.record.children):
       position = (str(_position(member)),)
     return (*nnx_path(member.inside), *member.slot, *position)
+  if member.extended:
+    return (member.attribute, '*')
   if member.listed:
     return (member.attribute, '*' if member.key is None else member.key_part)
   if member.container is not None:

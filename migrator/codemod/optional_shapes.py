@@ -55,14 +55,16 @@ def optional_shape(
   use = next((use for use in member.creation.uses if use.method == size.method), None)
   node = _argument(use.node, size.argument, names) if use is not None else None
   value = {**dict(zip(names, use.args)), **use.kwargs}.get(size.argument) if use is not None else None
-  if node is None or not isinstance(value, Array) or not value.optional:
+  if node is None:
     return None
   method = use.inside  # type: ignore[union-attr]
   writer, sizes = tools(method)
-  if isinstance(node, ast.Name) and _is_parameter(method, node.id):
+  if isinstance(node, ast.Name) and _is_parameter(method, node.id) and _may_be_absent(plan, method, node.id):
     axis = _ask(method, node.id, plan, sizes)
     sizes.absent.add((method.name, node.id))
     return placeholder_part(axis, 'all')
+  if not isinstance(value, Array) or not value.optional:
+    return None
   test, holds = _given_where(method, node)
   if test is None:
     raise NotStatic(f'whether {size.argument} is given in line {node.lineno} is only known at the call')
@@ -104,6 +106,11 @@ def _is_parameter(method: ast.FunctionDef, name: str) -> bool:
   return name in arguments and not any(
     name in targets(node) for node in ast.walk(method) if isinstance(node, ast.stmt) and node is not method
   )
+
+
+def _may_be_absent(plan: ClassPlan, method: ast.FunctionDef, name: str) -> bool:
+  listed = plan.analysis.parameters.get(method.name, [])
+  return any(parameter.name == name and parameter.role == 'optional' for parameter in listed)
 
 
 def _given_where(method: ast.FunctionDef, node: ast.expr) -> tuple[ast.expr | None, bool]:

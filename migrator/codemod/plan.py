@@ -23,6 +23,8 @@ class Member:
     and whether it stands in this class.
   threaded: call arguments of the child that this class passes on.
   stays: the class, if it stays Linen and is reached through nnx.bridge.
+  extended: it stands in a list that `setup` makes longer with `+=`.
+  alternatives: the same creation as it makes other classes, on conditions of its own.
   lazy: a variable that is made by the first call that needs it, since its first value depends on the call or the
     class asks whether it exists.
   guard: the condition of a method, its branch, and the method, where Linen makes weights for the layer; elsewhere
@@ -49,6 +51,8 @@ class Member:
   stays: ClassPlan | None = None
   guard: tuple[ast.expr, str, Any] | None = None
   without_weights: bool = False
+  extended: bool = False
+  alternatives: list[Member] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(eq=False)

@@ -93,6 +93,8 @@ def own_creations(plan: ClassPlan) -> list[Any]:
   inherited = {id(method.node) for base in plan.source.mro[1:] for method in base.own_methods.values()}
   found: dict[int, Any] = {}
   for creation in plan.analysis.record.order:
+    creation.others = []
+  for creation in plan.analysis.record.order:
     if creation.kind in ('rng', 'sow', 'has', 'mutable'):
       continue
     if id(creation.inside) in inherited:
@@ -107,11 +109,23 @@ def own_creations(plan: ClassPlan) -> list[Any]:
       found[id(creation.node)] = creation
       continue
     if old.target != creation.target:
-      raise Refused(f'{ast.unparse(creation.node.func)} makes different classes (line {creation.line})')
+      old = _other_class(old, creation)
+      if old is None:
+        continue
     if twice(old, creation, plan.source):
       raise Refused(f'{_short(creation)} is made by a method that runs several times (line {creation.line})')
     old.uses.extend(use for use in creation.uses if use not in old.uses)
   return list(found.values())
+
+
+def _other_class(first: Any, creation: Any) -> Any:
+  """Keeps a class that the same call makes on another condition; returns the earlier creation of that class, if any."""
+  if first.kind != 'class' or creation.kind != 'class':
+    raise Refused(f'{ast.unparse(creation.node.func)} makes different classes (line {creation.line})')
+  known = next((other for other in first.others if other.target == creation.target), None)
+  if known is None:
+    first.others.append(creation)
+  return known
 
 
 def _short(creation: Any) -> str:
@@ -130,6 +144,10 @@ def plan_members(plan: ClassPlan, plans: Mapping[str, ClassPlan], linen_names: b
   _lazy(plan, list(members.values()))
   for member in members.values():
     _place(plan, member, members, nodes)
+    for other in member.alternatives:
+      other.inside, other.slot, other.container = member.inside, member.slot, member.container
+      other.listed, other.extended, other.from_setup = member.listed, member.extended, member.from_setup
+      other.key, other.key_text, other.key_part = member.key, member.key_text, member.key_part
   plan.members = list(members.values())
   _name(plan, nodes, linen_names)
 
@@ -161,6 +179,7 @@ def _lazy(plan: ClassPlan, members: list[Member]) -> None:
 def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> Member:
   member = Member(creation, '')
   member.from_setup = getattr(creation.inside, 'name', '') == 'setup'
+  member.alternatives = [_alternative(plan, other, plans) for other in creation.others]
   written = _name_node(creation) if creation.kind in _VARIABLES else creation.name_node
   member.name_node = resolved_name(written, creation.inside)
   if creation.kind == 'layer':
@@ -180,6 +199,14 @@ def _member(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> M
       check_bridged(member, stays)
   elif not isinstance(creation.arguments.get('name'), str) and from_template(member.name_node) is None:
     raise Refused(f'a variable with a computed name (line {creation.line})')
+  return member
+
+
+def _alternative(plan: ClassPlan, creation: Any, plans: Mapping[str, ClassPlan]) -> Member:
+  member = _member(plan, creation, plans)
+  if member.child is None:
+    line = creation.line
+    raise Refused(f'{ast.unparse(creation.node.func)} makes different classes, and {creation.target} stays Linen (line {line})')
   return member
 
 
@@ -217,6 +244,19 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], nodes: N
     member.key_text, member.key_part = _key_texts(plan, member)
   if member.from_setup and member.creation.kind in ('layer', 'class'):
     _stored_plainly(member, nodes)
+    member.extended = _in_extended(member, nodes)
+
+
+def _in_extended(member: Member, nodes: Nodes) -> bool:
+  """Tells whether the module is in a list of `setup` that statements add to: its place is known by order alone."""
+  statement: ast.AST | None = member.creation.node
+  while statement is not None and not isinstance(statement, ast.stmt):
+    statement = nodes.parent(statement)
+  target = getattr(statement, 'target', None) or getattr(statement, 'targets', [None])[0]
+  return isinstance(target, ast.Attribute) and any(
+    isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and node.target.attr == target.attr
+    for node in ast.walk(member.creation.inside)
+  )
 
 
 def _stored_plainly(member: Member, nodes: Nodes) -> None:
@@ -233,11 +273,22 @@ def _stored_plainly(member: Member, nodes: Nodes) -> None:
       and isinstance(parent.func, ast.Attribute)
       and parent.func.attr in ('append', 'insert')
     )
-    if not (plain or added and not containers) or containers > 1 or isinstance(parent, ast.AugAssign):
+    extends = isinstance(parent, ast.AugAssign) and not _extends(parent, member)
+    if not (plain or added and not containers) or containers > 1 or extends:
       raise Refused(
         f'{_short(member.creation)} is put into a nested list or an expression in setup (line {member.creation.line})'
       )
     node = parent
+
+
+def _extends(statement: ast.AugAssign, member: Member) -> bool:
+  """Tells whether the statement is `self.layers += (creation, ...)`."""
+  return (
+    isinstance(statement.op, ast.Add)
+    and isinstance(statement.target, ast.Attribute)
+    and isinstance(statement.value, (ast.Tuple, ast.List))
+    and member.creation.node in statement.value.elts
+  )
 
 
 def _is_conversion(node: ast.AST) -> bool:
@@ -322,6 +373,9 @@ def _name(plan: ClassPlan, nodes: Nodes, linen_names: bool) -> None:
   )
   for member, name in zip(rest, names):
     member.attribute = name
+  for member in plan.members:
+    for other in member.alternatives:
+      other.attribute = member.attribute
 
 
 def _attributes_of(base: Any) -> set[str]:
@@ -354,6 +408,8 @@ def _wanted(member: Member) -> str | None:
 
 
 def _stem(member: Member, linen_names: bool) -> str:
+  if member.alternatives and isinstance(member.creation.node.func, ast.Name):
+    return member.creation.node.func.id.removesuffix('_cls')
   short = member.creation.target.rsplit('.', 1)[-1].rsplit(':', 1)[-1]
   if linen_names:
     return short

@@ -177,7 +177,7 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
 
 
 _ABOUT_RANK = re.compile(
-  r'rank|dim|unpack|range|axis|axes|shape|permut|ind(ex|ices)|broadcast|absent|batch|array|Conv'
+  r'rank|reshape|dim|unpack|range|axis|axes|shape|permut|ind(ex|ices)|broadcast|absent|batch|array|Conv'
 )
 
 
@@ -384,8 +384,9 @@ def _missing_input(creation: Creation) -> str | None:
   if not creation.uses:
     return None
   reasons = []
-  absent = [use.args[0] for use in creation.uses if use.args and isinstance(use.args[0], Unknown)]
-  if len(absent) == len(creation.uses):
+  calls = [use for use in creation.uses if use.method != 'apply']
+  absent = [use.args[0] for use in calls if use.args and isinstance(use.args[0], Unknown)]
+  if absent and len(absent) == len(calls):
     return f'{absent[0].reason} (line {absent[0].line})' if absent[0].line else absent[0].reason
   for use in creation.uses:
     unknown = next((value for value in use.args if isinstance(value, Unknown) and not value.soft), None)

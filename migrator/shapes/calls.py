@@ -29,6 +29,7 @@ from .values import (
   Mapped,
   Opaque,
   Partial,
+  Repeated,
   Structure,
   Unknown,
   Value,
@@ -174,9 +175,10 @@ def _alternatives(
   node: ast.Call,
   frame: Any,
 ) -> Value:
-  results = [
-    call_value(it, option, args, kwargs, node, frame) for option in function.options if option is not None
-  ]
+  options = [option for option in function.options if option is not None]
+  # A module that does not take these arguments is not the one at hand.
+  options = [option for option in options if _takes(option, args, kwargs)] or options
+  results = [call_value(it, option, args, kwargs, node, frame) for option in options]
   followed = [result for result in results if not isinstance(result, Unknown)]
   if (
     followed
@@ -192,12 +194,45 @@ def _alternatives(
   if (
     all(isinstance(result, Array) for result in results)
     and len({str(result.shape) for result in results}) > 1
+    and not _of_one_width(results)
   ):
     return Alternatives(tuple(results))
   value = results[0]
   for other in results[1:]:
     value = join(value, other, None, it.table, 'either')
   return value
+
+
+def _of_one_width(arrays: list[Value]) -> bool:
+  """Tells whether arrays have one rank and one number of features: then one array stands for all of them."""
+  first = arrays[0].shape
+  return bool(first) and all(
+    len(array.shape) == len(first) and oracle.same(array.shape[-1], first[-1]) is True for array in arrays
+  )
+
+
+def _takes(option: Value, args: tuple[Value, ...], kwargs: dict[str, Value]) -> bool:
+  """Tells whether a module may be called with these arguments."""
+  if not isinstance(option, Instance):
+    return True
+  if option.source is None:
+    from rewrites.registry import layer_for
+
+    record = layer_for(option.layer or '')
+    return record is None or record.star_argument is not None or len(args) <= len(record.call)
+  method = option.source.methods.get('__call__')
+  if method is None or '**' in kwargs or contains(args, Repeated):
+    return True
+  parameters = method.node.args
+  places = [item.arg for item in parameters.args[1:]]
+  required = places[: len(places) - len(parameters.defaults)]
+  required += [item.arg for item, default in zip(parameters.kwonlyargs, parameters.kw_defaults) if default is None]
+  names = {*places, *(item.arg for item in parameters.kwonlyargs)}
+  return (
+    (parameters.vararg is not None or len(args) <= len(places))
+    and (parameters.kwarg is not None or set(kwargs) <= names)
+    and set(required) <= {*places[: len(args)], *kwargs}
+  )
 
 
 def _opaque(

@@ -38,6 +38,7 @@ class Creation:
   names: integer and module valued local variables at the place, for naming sizes.
   path: enclosing compound statements, outermost first, with the branch taken ('body'/'orelse').
   inside: function definition it stands in; chain: calls through which it was reached.
+  others: creations of other classes by the same call (filled by the planner).
   factory: source of the callable if it is no plain name of a class: 'field:conv', 'local:norm'.
   """
 
@@ -59,6 +60,7 @@ class Creation:
   visits: int = 1
   prefix: str = ''
   lift: Any = None
+  others: list[Creation] = dataclasses.field(default_factory=list)
 
   @property
   def line(self) -> int:

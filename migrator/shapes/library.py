@@ -11,6 +11,7 @@ from .contractions import contracted
 from .expressions import as_size
 from .joins import join
 from .listed import of_list
+from .neutral import without_neutral
 from .reshaping import reshaped
 from .values import (
   Alternatives,
@@ -118,6 +119,7 @@ def library_call(
     return Opaque(ast.unparse(node))
   old = _OLD_KEYWORDS.get(name, {})
   kwargs = {old.get(key, key): value for key, value in kwargs.items()}
+  args, kwargs = without_neutral(it, name, args, kwargs, node.lineno)
   if args and isinstance(args[0], Alternatives):
     return _each(it, name, args, kwargs, node)
   if name == 'jax.numpy.where' and len(args) == 3 and isinstance(args[0], Unknown):
