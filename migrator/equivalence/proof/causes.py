@@ -35,9 +35,9 @@ def constants(table: Table, linen: int, nnx: int, around: int | None) -> str | N
     return None
   left, right = left[()], right[()]
   if left.dtype != right.dtype:
-    return f'{left} as {left.dtype} in Linen, {right} as {right.dtype} in NNX'
+    return f'{left!s} as {left.dtype} in Linen, {right!s} as {right.dtype} in NNX'
   what = CONSTANT_IN.get(table.nodes[around].op, '') if around is not None else ''
-  return f'{what}: {left} in Linen, {right} in NNX'.removeprefix(': ')
+  return f'{what}: {left!s} in Linen, {right!s} in NNX'.removeprefix(': ')
 
 
 def gelu(table: Table, linen: int, nnx: int, around: int | None) -> str | None:

@@ -47,7 +47,7 @@ def described(table: Table, linen: int, nnx: int) -> str:
   """Returns both sides of a difference in words."""
   left, right = table.scalar_of(linen), table.scalar_of(nnx)
   if left is not None and right is not None:
-    return f'{left[()]} in Linen, {right[()]} in NNX'
+    return f'{left[()]!s} in Linen, {right[()]!s} in NNX'
   return f'{show(table, linen)} in Linen, {show(table, nnx)} in NNX'
 
 
