@@ -24,7 +24,7 @@ BUDGET = 96 << 20
 # Copies of a chunk at one time: as read, decoded, in TensorStore, encoded.
 COPIES = 4
 # From here on memory is given back between the steps.
-LARGE = 16 << 20
+LARGE = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True)
