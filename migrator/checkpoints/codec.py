@@ -71,6 +71,7 @@ def _through_tensorstore(array: Stored, encoded: bytes) -> np.ndarray:
   store = ts.KvStore.open(_STORE, context=memory).result()
   store.write(zarr.FILES[array.version], json.dumps(metadata).encode()).result()
   store.write(zarr.chunk_key(array.version, metadata, (0,) * len(shape)), encoded).result()
+  del encoded
   opened = ts.open({'driver': _DRIVERS[array.version], 'kvstore': _STORE, 'fill_missing_data_reads': False},
                    context=memory, open=True).result()
   values: np.ndarray = opened.read(order='C').result()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from migrator.checkpoints import codec
+from migrator.checkpoints import codec, memory
 from migrator.checkpoints.expressions import Expression, Literal, sources
 from migrator.checkpoints.index.write import MOST_INLINE, Place
 from migrator.checkpoints.operations.evaluate import Decoded, Region, evaluate
@@ -20,9 +20,11 @@ from migrator.checkpoints.plan import Step
 from migrator.checkpoints.storage import Grid, Stored, raw
 
 NAME = 'd/new_0'
-BUDGET = 128 << 20
+BUDGET = 96 << 20
 # Copies of a chunk at one time: as read, decoded, in TensorStore, encoded.
 COPIES = 4
+# From here on memory is given back between the steps.
+LARGE = 8 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +141,8 @@ def encode_one(value: Expression, version: int, appender: Appender, budget: int,
   sums: dict[Grid, int] = {}
   for grid in np.ndindex(*[-(-size // part) for size, part in zip(value.shape, chunk)]):
     values = _padded(evaluate(value, _region(value.shape, chunk, grid), decoded), chunk)
+    if values.nbytes > LARGE:
+      memory.give_back()
     content = codec.encode(values, version, metadata)
     del values
     sums[grid] = zlib.crc32(content)

@@ -5,6 +5,7 @@ import bisect
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
@@ -13,6 +14,7 @@ from migrator.checkpoints.storage import Range
 # Gaps below this are copied too: one call for all is faster than one per array.
 GAP = 1 << 20
 _STEP = 1 << 26
+THREADS = min(os.cpu_count() or 1, 4)
 _CLONE = 0x40049409  # FICLONE of <linux/fs.h>
 
 
@@ -48,24 +50,41 @@ def bring(chunks: Iterable[Range], top: Path, copy: bool = False, folder: str = 
   for chunk in chunks:
     spans.setdefault(chunk.file, []).append((chunk.offset, chunk.offset + chunk.length))
   (top / folder).mkdir(parents=True, exist_ok=True)
-  return {file: _bring(file, spans[file], top, f'{folder}/data_{number}', copy) for number, file in enumerate(sorted(spans))}
+  with ThreadPoolExecutor(THREADS) as pool:
+    made = {file: _bring(file, spans[file], top, f'{folder}/data_{number}', copy, pool)
+            for number, file in enumerate(sorted(spans))}
+    return {file: brought if isinstance(brought, Brought) else brought.done() for file, brought in made.items()}
 
 
-def _bring(file: str, spans: list[tuple[int, int]], top: Path, name: str, copy: bool) -> Brought:
+@dataclasses.dataclass(frozen=True)
+class _Copying:
+  """A copy under way: the result, and the parts to wait for."""
+
+  brought: Brought
+  parts: list[Future[None]]
+
+  def done(self) -> Brought:
+    for part in self.parts:
+      part.result()
+    return self.brought
+
+
+def _bring(file: str, spans: list[tuple[int, int]], top: Path, name: str, copy: bool,
+           pool: ThreadPoolExecutor) -> Brought | _Copying:
   target = top / name
   if not copy and _linked(file, target):
     return Brought(name, 'link')
   if not copy and _cloned(file, target):
     return Brought(name, 'reflink')
-  merged = _merged(spans)
-  starts, moved, offset = [], [], 0
-  with open(file, 'rb') as source, target.open('xb') as made:
-    for start, stop in merged:
-      starts.append(start)
-      moved.append(offset)
-      _copied(source.fileno(), made.fileno(), start, stop, offset, file)
-      offset += stop - start
-  return Brought(name, 'copy', tuple(starts), tuple(moved))
+  starts, moved, parts, offset = [], [], [], 0
+  target.touch(exist_ok=False)
+  for start, stop in _merged(spans):
+    starts.append(start)
+    moved.append(offset)
+    for piece in range(start, stop, _STEP):
+      parts.append(pool.submit(_copied, file, target, piece, min(piece + _STEP, stop), offset + piece - start))
+    offset += stop - start
+  return _Copying(Brought(name, 'copy', tuple(starts), tuple(moved)), parts)
 
 
 def _linked(file: str, target: Path) -> bool:
@@ -98,13 +117,20 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
   return merged
 
 
-def _copied(source: int, target: int, start: int, stop: int, offset: int, file: str) -> None:
+def _copied(file: str, target: Path, start: int, stop: int, offset: int) -> None:
+  """Copies bytes start to stop of a file to an offset of the target."""
+  source = os.open(file, os.O_RDONLY)
+  made = os.open(target, os.O_WRONLY)
   done = start
-  while done < stop:
-    count = _copy_some(source, target, done, min(stop - done, _STEP), offset + done - start)
-    if not count:
-      raise CheckpointError(f'{file}: ends at byte {done}, {stop} are needed; {DAMAGED}')
-    done += count
+  try:
+    while done < stop:
+      count = _copy_some(source, made, done, stop - done, offset + done - start)
+      if not count:
+        raise CheckpointError(f'{file}: ends at byte {done}, {stop} are needed; {DAMAGED}')
+      done += count
+  finally:
+    os.close(source)
+    os.close(made)
 
 
 def _copy_some(source: int, target: int, start: int, count: int, offset: int) -> int:

@@ -10,10 +10,11 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from migrator.checkpoints import codec, folder, names, sums
+from migrator.checkpoints import codec, folder, names, sums, zarr
 from migrator.checkpoints.encode import Encoded
 from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.expressions import Expression, Source
@@ -35,36 +36,47 @@ class Proof:
   brought: Mapping[str, Brought]
 
 
-def prove(place: Path, proof: Proof) -> dict[Names, Stored]:
+def prove(place: Path, proof: Proof) -> None:
   """Reads the index of a target back and compares every entry with the plan.
-
-  Returns:
-    {path: the array as the target has it}.
 
   Raises:
     CheckpointError: any difference; all leaves are listed.
   """
-  found = _arrays(place)
+  from migrator.checkpoints.index import read as index
+  from migrator.checkpoints.layouts import orbax_tree
   wanted = {**proof.kept, **{path: made.stored for path, made in proof.computed.items()}}
-  problems = [f'{names.shown(path)}: is not in the target' for path in wanted if path not in found]
-  problems += [f'{names.shown(path)}: was not planned' for path in found if path not in wanted]
-  files = _Files(place)
-  alike: dict[tuple[int, int], bool] = {}
-  for path in wanted.keys() & found.keys():
-    key = (id(found[path].metadata), id(wanted[path].metadata))
-    if key not in alike:
-      alike[key] = found[path].metadata == json.loads(json.dumps(wanted[path].metadata))
-    if not alike[key]:
+  named = {leaf.path for leaf in orbax_tree.read(place).leaves if leaf.is_array}
+  problems = [f'{names.shown(path)}: is not in the target' for path in wanted.keys() - named]
+  problems += [f'{names.shown(path)}: was not planned' for path in named - wanted.keys()]
+  entries, files, metadata = index.entries(place), _Files(place), _Metadata()
+  for path, array in wanted.items():
+    name = '.'.join(path)
+    if not metadata.is_same(entries.pop(f'{name}/{zarr.FILES[array.version]}', b''), array.metadata):
       problems.append(f'{names.shown(path)}: other metadata')
-    elif found[path].chunks.keys() != wanted[path].chunks.keys():
-      problems.append(f'{names.shown(path)}: other chunks')
-    elif path in proof.kept:
-      problems += [f'{names.shown(path)}: chunk {grid} is not that of the source'
-                   for grid, chunk in found[path].chunks.items()
-                   if not _is_same(chunk, proof.kept[path].chunks[grid], proof, files)]
+    prefix, between = zarr.separator(array.version, array.metadata)
+    for grid, origin in array.chunks.items():
+      chunk = entries.pop(f'{name}/{zarr.joined(prefix, between, grid)}', None)
+      if chunk is None or path in proof.kept and not _is_same(chunk, origin, proof, files):
+        problems.append(f'{names.shown(path)}: chunk {grid} is not that of the source')
+  problems += [f'{names.shown([key[:200]])}: was not planned' for key in entries]
   if problems:
     raise CheckpointError('the target is not what was planned; nothing was written:', sorted(problems))
-  return found
+
+
+class _Metadata:
+  """Compares the metadata of arrays; layers share theirs, which is parsed once."""
+
+  def __init__(self) -> None:
+    self._known: dict[tuple[bytes, int], bool] = {}
+
+  def is_same(self, found: Chunk, wanted: Mapping[str, Any]) -> bool:
+    """Whether what the index holds is this metadata."""
+    if not isinstance(found, bytes):
+      found = codec.content(found)
+    key = (found, id(wanted))
+    if key not in self._known:
+      self._known[key] = bool(found) and json.loads(found) == json.loads(json.dumps(wanted))
+    return self._known[key]
 
 
 def _arrays(place: Path) -> dict[Names, Stored]:
@@ -109,7 +121,7 @@ def deep(place: Path, proof: Proof) -> bytes:
   Raises:
     CheckpointError: any byte that differs; the leaves are listed.
   """
-  found = prove(place, proof)
+  found = _arrays(place)
   made = sums.of_arrays(found)
   linked = {origin for origin, brought in proof.brought.items() if brought.how == 'link'}
   copied = {path: array for path, array in proof.kept.items()

@@ -131,9 +131,12 @@ def _one_of(text: Any) -> str:
 
 def chunk_key(version: int, metadata: Mapping[str, Any], grid: Sequence[int]) -> str:
   """Returns the key of a chunk below the array's name."""
-  prefix, between = separator(version, metadata)
-  parts = [*([prefix] if prefix else []), *map(str, grid)]
-  return between.join(parts) or '0'
+  return joined(*separator(version, metadata), grid)
+
+
+def joined(prefix: str, between: str, grid: Sequence[int]) -> str:
+  """Returns a chunk key from what `separator` gives."""
+  return between.join([*([prefix] if prefix else []), *map(str, grid)]) or '0'
 
 
 def grid_of(version: int, metadata: Mapping[str, Any], key: str) -> tuple[int, ...] | None:

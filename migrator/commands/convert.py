@@ -1,6 +1,7 @@
 """`linen2nnx convert`: a Linen checkpoint becomes one that NNX restores, or the other way round."""
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -64,7 +65,7 @@ Exit codes: 0 converted, 2 failure (nothing was written).
               'they can be.')
 @click.option('--verify', type=click.Choice(['index', 'deep']), default='index', help='deep: also read all bytes '
               'back, and write the list of their sums.')
-@click.option('--budget', type=click.IntRange(min=16), default=128, show_default=True, metavar='MB',
+@click.option('--budget', type=click.IntRange(min=16), default=96, show_default=True, metavar='MB',
               help='Memory for arrays that must be computed.')
 @click.option('--reencode', is_flag=True, help='Write changed arrays in chunks as a fresh save has them.')
 @click.option('--distributed', is_flag=True, help='Run in every process of a job that JAX finds (SLURM, GKE and the like).')
@@ -81,6 +82,9 @@ def command(source: Path, target: Path, manifest: Path, side: str, class_name: s
   files.  Removing IN or OUT leaves the other whole; --copy keeps them apart on disk too.
   """
   existing([source])
+  # Everything here lives until the end: looking for garbage costs a tenth of the time.
+  gc.disable()
+  click.get_current_context().call_on_close(gc.enable)
   if arguments is not None and model is None:
     raise click.UsageError('--arguments are those of --model; give --model too')
   if side == 'nnx' and template is not None:

@@ -268,9 +268,13 @@ def test_the_deep_proof_finds_a_disk_that_errs(item, tmp_path, monkeypatch):
   from migrator.checkpoints import transfer
   plain = transfer._copied
 
-  def rotten(source, target, start, stop, offset, file):
-    plain(source, target, start, stop, offset, file)
-    os.pwrite(target, b'\xaa', offset + (stop - start) // 2)
+  def rotten(file, target, start, stop, offset):
+    plain(file, target, start, stop, offset)
+    with open(target, 'r+b') as opened:
+      opened.seek(offset + (stop - start) // 2)
+      old = opened.read(1)[0]
+      opened.seek(-1, 1)
+      opened.write(bytes([old ^ 1]))
   monkeypatch.setattr(transfer, '_copied', rotten)
   write_orbax(open_checkpoint(item).leaves(), tmp_path / 'unseen', copy=True)
   with pytest.raises(CheckpointError, match='differs from the source'):

@@ -1,11 +1,15 @@
 """assert_equivalent: a port made by hand, checked in the user's own test, without manifest."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
+import port_models
 import pytest
 from flax import linen as nn
 from flax import nnx
+from port_models import LeakyBlock, NnxViT, ViT, images
 
 from migrator.equivalence import assert_equivalent
 
@@ -84,6 +88,43 @@ def test_exact_refuses_what_rounds_differently():
   assert {proof.mode: proof.verdict for proof in result.proofs}['eval'] == 'same real function'
   with pytest.raises(AssertionError, match='eval: close'):
     assert_equivalent(Net(), Rounds(rngs=nnx.Rngs(0)), X, numerics='exact', **options)
+
+
+def line_of(text: str) -> int:
+  lines = Path(port_models.__file__).read_text(encoding='utf-8').splitlines()
+  return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def test_three_mistakes_are_found_and_named_with_lines_in_one_run():
+  def port(rngs):
+    model = NnxViT(depth=2, rngs=rngs)
+    model.encoder.layers[0].norm2 = nnx.LayerNorm(8, epsilon=1e-5, rngs=rngs)
+    model.encoder.layers[1] = LeakyBlock(8, 2, rngs=rngs)
+    model.stem_norm = nnx.BatchNorm(8, momentum=0.99, rngs=rngs)
+    return model
+
+  with pytest.raises(AssertionError) as caught:
+    assert_equivalent(ViT(depth=2), port, images(), numbers=False)
+  lines = [line for line in str(caught.value).splitlines() if line.startswith('  Linen ')]
+  # The gradient has the wrong activation at its other end too.
+  named = [line for line in lines if not line.endswith(' [gradient]')]
+  assert all('encoder/layers/1/wide' in line for line in lines if line not in named)
+  file = Path(port_models.__file__).name
+  places = {'encoder/layers/0/norm2': 'x + self.narrow', 'encoder/layers/1/drop2': 'approximate=False',
+            'stem_norm': 'x = self.stem_norm'}
+  found = {line.partition('| NNX ')[2].split(' ')[0]: line for line in named}
+  assert set(found) == set(places), str(caught.value)
+  for place, text in places.items():
+    assert f'{file}:{line_of(text)})' in found[place].partition('| NNX')[2], found[place]
+  assert 'epsilon' in found['encoder/layers/0/norm2'] and 'wiring' in found['encoder/layers/1/drop2']
+  assert '0.89' in found['stem_norm'] and '0.99' in found['stem_norm']
+
+
+def test_a_right_port_of_many_blocks_is_proved_without_numbers():
+  result = assert_equivalent(ViT(), lambda rngs: NnxViT(rngs=rngs), images(), numbers=False, numerics='exact')
+  proved = {proof.mode: str(proof.verdict) for proof in result.proofs}
+  assert set(proved.values()) == {'same program'} and {'gradient', 'init', 'keys', 'step', 'train'} <= set(proved)
+  assert not result.parts and len(result.modules) > 20
 
 
 @pytest.mark.parametrize('change, words', [

@@ -12,6 +12,7 @@ from migrator.equivalence.ports.errors import AmbiguousMappingError, MappingErro
 from migrator.equivalence.ports.matching import Matcher, Matching
 from migrator.equivalence.ports.pins import Pins
 from migrator.equivalence.ports.tree import Leaf, Node, Path, show
+from migrator.weights import nnx_leaves
 from migrator.weights.leaf_map import LeafMap, NnxPath, Rule
 from migrator.weights.leaf_map import order as by_path
 from migrator.weights.recognise import STANDARD
@@ -52,8 +53,17 @@ def infer(variables: Mapping[LinenPath, Any], classes: Mapping[LinenPath, type],
   if problems:
     raise MappingError('Linen and NNX do not hold the same leaves:', sorted(problems))
   rules = [Rule(other.paths[0], one.paths, one.axis) for one, other in matcher.found.leaves]  # type: ignore[arg-type]
-  modules = {tuple(map(str, one)): other for one, other in matcher.found.modules}
+  modules = {**_inside_layers(matcher.found, model), **{
+    tuple(map(str, one)): other for one, other in matcher.found.modules}}
   return PortMap(LeafMap(tuple(sorted(rules, key=lambda rule: by_path(rule.nnx)))), modules)
+
+
+def _inside_layers(found: Matching, model: nnx.Module) -> dict[LinenPath, NnxPath]:
+  """Returns the modules inside layers that were matched as a whole: those that hold leaves of the same name."""
+  modules = {nnx_leaves.plain(path) for path, _ in nnx.iter_modules(model)}
+  held = [(tuple(map(str, one.paths[0][1:-1])), other.paths[0][:-1]) for one, other in found.leaves
+          if len(one.paths) == 1]
+  return {linen: own for linen, own in held if linen and own in modules}
 
 
 def _one_sided(found: Matching) -> list[str]:

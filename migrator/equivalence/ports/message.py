@@ -29,12 +29,15 @@ def failure_text(result: CaseResult, port: PortMap, linen: Any, nnx: Any, numeri
   lines = [f'{type(nnx).__name__} (NNX) does not compute what {type(linen).__name__} (Linen) computes '
            f'(numerics={numerics!r})']
   lines += [f'  {line}' for line in result.failure.splitlines()]
-  lines += list(_modules(result))
+  named = list(_modules(result))
+  lines += named
   lines += [line for part in result.parts for line in _part(part, numerics)]
-  lines += [f'  {proof.mode}: {proof.verdict}{_ending(proof.reason)}' for proof in result.proofs
+  lines += [f'  {proof.mode} (proof): {proof.verdict}{_ending(proof.reason)}' for proof in result.proofs
             if not proof.verdict.is_equal]
-  lines.append('  mapping: ' + ', '.join(f'{show(one)} -> {show(other)}'
-                                         for one, other in sorted(port.modules.items()) if one))
+  if not named:
+    # Nothing tells the place: the pairing may be what is wrong.
+    lines.append('  what was taken for the same: ' + ', '.join(
+      f'{show(one)} -> {show(other)}' for one, other in sorted(port.modules.items()) if one))
   return '\n'.join(lines)
 
 

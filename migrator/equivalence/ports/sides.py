@@ -1,6 +1,7 @@
 """The two halves of a check of live modules, in one process: what the workers do, without a case file."""
 from __future__ import annotations
 
+import inspect
 import queue
 import traceback
 from collections.abc import Callable, Mapping
@@ -34,8 +35,8 @@ SAMPLES = 4
 class LinenPort(LinenSide):
   """Serves requests about one live Linen module."""
 
-  def __init__(self) -> None:
-    super().__init__(Path())
+  def __init__(self, root: Path = Path()):
+    super().__init__(root)
 
   def variables_of(self, ready: linen_side.Prepared) -> dict[str, Any]:
     """Returns the random variables of a module."""
@@ -76,6 +77,13 @@ class LinenPort(LinenSide):
     return [arrays_of(run(jax.random.key(k), ready.inputs.arrays)) for k in range(SAMPLES)]
 
 
+def root_of(module: Any) -> Path:
+  """Returns what source lines are told relative to: this folder, or what the module's package lies in."""
+  file = Path(inspect.getfile(type(module))).resolve()
+  depth = type(module).__module__.count('.')
+  return Path.cwd() if file.is_relative_to(Path.cwd()) else file.parents[depth]
+
+
 class NnxPort(NnxSide):
   """Serves requests about one live NNX module.
 
@@ -84,7 +92,7 @@ class NnxPort(NnxSide):
   """
 
   def __init__(self, ready: nnx_side.Prepared, port: PortMap, make: Callable[[], nnx.Module]):
-    super().__init__(Path())
+    super().__init__(root_of(ready.model))
     self._prepared, self._port, self._make = ready, port, make
 
   def describe(self, message: Message) -> Message:

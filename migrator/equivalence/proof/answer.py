@@ -12,6 +12,9 @@ from migrator.equivalence.proof.jax_internals import frames
 from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
 
+OWN = f'{Path(__file__).resolve().parents[2]}/'
+INSTALLED = {'site-packages', 'dist-packages'}
+
 
 def traced_answer(programs: Any, body: dict[str, Any], side: str, root: Path) -> tuple[Traced, Message]:
   """Traces `body['kind']` in `body['mode']` for the shapes of `body['plan']`; 'keys' as for numbers.
@@ -35,14 +38,19 @@ def fingerprint_answer(traced: Traced, body: dict[str, Any], arrays: Any) -> Mes
 
 
 def line_under(root: Path) -> Callable[[Any], str]:
-  """Returns a function from an equation to the innermost line of the user's source that made it."""
+  """Returns a function from an equation to the innermost line of the user's source that made it.
+
+  Installed packages, Flax among them, may lie in an environment below the root; they are no source of the user.
+  """
   top = f'{root.resolve()}/'
   known: dict[str, str] = {}
 
   def relative(file: str) -> str:
     if file not in known:
       full = str(Path(file).resolve())
-      known[file] = Path(full).relative_to(top).as_posix() if full.startswith(top) else ''
+      inside = full.startswith(top) and not full.startswith(OWN)
+      place = Path(full).relative_to(top) if inside else Path()
+      known[file] = '' if not inside or INSTALLED & set(place.parts) else place.as_posix()
     return known[file]
 
   def line(equation: Any) -> str:

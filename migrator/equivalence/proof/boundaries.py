@@ -40,14 +40,18 @@ _both_ways.defvjp(_forwards, _backwards)
 
 
 def _marked(tree: Any, path: str, method: str, way: str) -> Any:
-  """Returns the tree with every array of it marked; flags and other values do not count."""
+  """Returns the tree with every array of it marked; flags and other values do not count.
+
+  An array given twice is marked once: `attention(x, x)` and `attention(x)` are the same call.
+  """
   leaves, structure = jax.tree.flatten(tree)
-  arrays = [k for k, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
-  for place, k in enumerate(arrays):
-    mark = counter().numbered(CALL, path, method, way, str(place))
-    is_float = jnp.issubdtype(leaves[k].dtype, jnp.floating)
-    leaves[k] = _both_ways(leaves[k], mark) if is_float else checkpoint_name(leaves[k], mark)
-  return jax.tree.unflatten(structure, leaves)
+  marked: dict[int, Any] = {}
+  for leaf in leaves:
+    if isinstance(leaf, jax.Array) and id(leaf) not in marked:
+      mark = counter().numbered(CALL, path, method, way, str(len(marked)))
+      is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+      marked[id(leaf)] = _both_ways(leaf, mark) if is_float else checkpoint_name(leaf, mark)
+  return jax.tree.unflatten(structure, [marked.get(id(leaf), leaf) for leaf in leaves])
 
 
 @contextlib.contextmanager
