@@ -53,6 +53,11 @@ def compare(source: Path, cases_file: Path, folder: Path) -> dict[str, Any]:
 
 
 def _result_row(case: Case, found: CaseResult) -> dict[str, Any]:
+  proofs = {proof.mode: proof.verdict.level for proof in found.proofs}
+  return {**_numbers_row(case, found), 'proofs': proofs}
+
+
+def _numbers_row(case: Case, found: CaseResult) -> dict[str, Any]:
   parts = {part.name: part.verdict for part in found.parts}
   bad = [f'{part.name}: {part.reason or part.verdict}' for part in found.parts
          if part.verdict in ('differs', 'error')]
@@ -60,6 +65,9 @@ def _result_row(case: Case, found: CaseResult) -> dict[str, Any]:
     return _row(case, 'error', parts, detail=found.failure or '; '.join(bad))
   if 'differs' in parts.values():
     return _row(case, 'differs', parts, detail='; '.join(bad))
+  unproved = [f'{proof.mode} by proof: {proof.reason}' for proof in found.proofs if proof.verdict.level == 'differs']
+  if unproved:
+    return _row(case, 'differs', parts, detail='; '.join(unproved))
   if found.exit_code:
     reasons = [f'{part.name}: {part.reason}' for part in found.parts if part.reason]
     return _row(case, 'error', parts, detail=f'nothing was compared: {"; ".join(reasons)}')
@@ -72,7 +80,7 @@ def _result_row(case: Case, found: CaseResult) -> dict[str, Any]:
 def _row(case: Case, verdict: str, parts: dict[str, str] | None = None, error: float = 0.0,
          detail: str = '') -> dict[str, Any]:
   return {'name': case.name, 'model': case.model, 'verdict': verdict, 'relative_error': error,
-          'parts': parts or {}, 'detail': detail}
+          'parts': parts or {}, 'detail': detail, 'proofs': {}}
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from migrator.equivalence.cases import Case, from_json
 from migrator.equivalence.errors import RequestError
@@ -125,6 +126,30 @@ class LinenSide:
       by_params, by_inputs = jax.jit(jax.grad(loss, (0, 1), allow_int=True))(params, floats)
     return Message({}, {**in_group('params', arrays_of({'params': by_params})),
                         **in_group('inputs', arrays_of(by_inputs))})
+
+  def steps(self, message: Message) -> Message:
+    """Trains for `body['count']` steps of the case's optimizer; answers with the losses and the parameters."""
+    ready, mode, keys = self._request(message)
+    chain = value_of(ready.case.optimizer, self._names)
+    rest = {name: tree for name, tree in ready.variables.items() if name != 'params'}
+
+    def loss(params: Any, rest: Any) -> tuple[jax.Array, Any]:
+      output, changed = self._apply(ready, mode, {**rest, 'params': params}, ready.inputs.arrays)
+      return projection(output), {**rest, **changed}
+
+    @jax.jit
+    def step(params: Any, state: Any, rest: Any) -> tuple[Any, Any, Any, Any]:
+      (value, rest), gradient = jax.value_and_grad(loss, has_aux=True)(params, rest)
+      updates, state = chain.update(gradient, state, params)
+      return optax.apply_updates(params, updates), state, rest, value
+
+    params = ready.variables.get('params', {})
+    state, losses = chain.init(params), []
+    with self._keys(keys):
+      for _ in range(message.body['count']):
+        params, state, rest, value = step(params, state, rest)
+        losses.append(np.asarray(value))
+    return Message({}, in_group('steps', {('losses',): np.stack(losses), **arrays_of({'params': params})}))
 
   def _request(self, message: Message) -> tuple[Prepared, str, str]:
     assert self._prepared is not None

@@ -40,6 +40,9 @@ from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap
 from migrator.weights.sample_call import made_by_a_call
 
+# Numbers of a model that may be made although only shapes are wanted.
+LARGEST_CONCRETE = 10**8
+
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
@@ -185,6 +188,23 @@ class NnxSide:
               **in_group('inputs', arrays_of(by_inputs))}
     return Message({'unaligned': [], 'notes': notes + words}, arrays)
 
+  def steps(self, message: Message) -> Message:
+    """Trains for `body['count']` steps of nnx.Optimizer; answers with the losses and the parameters."""
+    ready = self._ready()
+    model, _, notes = self._keyed(ready, message)
+    call, words = self._call(ready, model, message.body['mode'])
+    optimizer = nnx.Optimizer(model, value_of(ready.case.optimizer, self._names), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model: nnx.Module, optimizer: nnx.Optimizer) -> jax.Array:
+      value, gradient = nnx.value_and_grad(lambda model: projection(call(model, list(ready.inputs.arrays))))(model)
+      optimizer.update(model, gradient)
+      return value
+
+    losses = [np.asarray(step(model, optimizer)) for _ in range(message.body['count'])]
+    arrays = {('losses',): np.stack(losses), **ready.weights.to_linen(nnx.state(model, nnx.Param))}
+    return Message({'notes': notes + words}, in_group('steps', arrays))
+
   def _ready(self) -> Prepared:
     assert self._prepared is not None
     return self._prepared
@@ -219,11 +239,28 @@ class NnxSide:
 def _placed(make: Callable[[], nnx.Module], variables: dict[tuple[str, ...], Any], manifest: Manifest,
             name: str) -> tuple[nnx.Module, LeafMap]:
   """Returns the model with shapes alone, and the place of every variable in it; raises WeightsError."""
-  with uncounted_draws():
-    model = nnx.eval_shape(make)
+  model = _abstract(make, sum(int(np.prod(leaf.shape)) for leaf in variables.values()))
   leaf_map = convert_state.map_for(nested(variables), manifest, name, model)
   convert_state.checked(leaf_map, transform.forward(leaf_map, variables), nnx_leaves.weights(model))
   return model, leaf_map
+
+
+def _abstract(make: Callable[[], nnx.Module], size: int) -> nnx.Module:
+  """Returns the model with shapes alone; a small one whose attributes hold plain arrays with their values.
+
+  Such arrays are no weights, so nothing else tells their values, and the call may need them while tracing.
+  """
+  try:
+    with uncounted_draws():
+      model = nnx.eval_shape(make)
+  except WeightsError:
+    raise
+  except (TypeError, ValueError):
+    if size > LARGEST_CONCRETE:
+      raise
+    return make()
+  plain = any(not isinstance(leaf, nnx.Variable) for _, leaf in nnx.to_flat_state(nnx.state(model)))
+  return make() if plain and size <= LARGEST_CONCRETE else model
 
 
 def _same(array: np.ndarray, reference: np.ndarray | None) -> bool:

@@ -27,10 +27,14 @@ class Keys:
 
 
 class CaseRun:
-  """Asks both workers for the parts of one case."""
+  """Asks both workers for the parts of one case.
+
+  steps: training steps to run side by side; 0 for none.
+  """
 
   def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess,
-               timeout: float):
+               timeout: float, steps: int = 0):
+    self._steps = steps
     self._case, self._manifest, self._timeout = case, manifest, timeout
     self._linen, self._nnx = linen, nnx
     self._variables: Tree = {}
@@ -46,6 +50,8 @@ class CaseRun:
       return CaseResult(self._case.name, self._case.model, tuple(parts))
     for mode in ('eval', 'train'):
       parts += self._mode(mode)
+    if self._steps and self._case.train is not None and self._case.gradients and self._case.optimizer:
+      parts.append(self._trained())
     return CaseResult(self._case.name, self._case.model, tuple(parts))
 
   def _prepare(self) -> PartResult:
@@ -129,6 +135,18 @@ class CaseRun:
     return [compare_trees(name, linen.group(group), nnx.group(group), self._case.tolerance,
                           floor=GRADIENT_FLOOR)
             for name, group in zip(names, ('params', 'inputs'), strict=True)]
+
+  def _trained(self) -> PartResult:
+    """Compares losses and parameters after some steps; errors may add up over them."""
+    name = f'{self._steps} training steps'
+    request = Message({**_request('steps', 'train', 'constant').body, 'count': self._steps})
+    try:
+      linen, nnx = self._both(request, request)
+    except WorkerError as error:
+      return _error(name, error)
+    notes = (f'with {self._case.optimizer}; every draw used one same key on both sides',)
+    return compare_trees(name, linen.group('steps'), nnx.group('steps'), self._case.tolerance * self._steps,
+                         floor=GRADIENT_FLOOR, notes=notes)
 
   def _both(self, linen: Message, nnx: Message) -> tuple[Message, Message]:
     """Lets both sides work at the same time; both answers are fetched before either's failure is raised."""

@@ -44,7 +44,7 @@ def _handler(side: str, root: Path) -> Callable[[Message], Message]:
     model_side = NnxSide(root)
   actions = {'versions': _versions, 'forget': lambda message: _forget(root), 'prepare': model_side.prepare,
              'forward': model_side.forward, 'gradient': model_side.gradient, 'describe': model_side.describe, 'trace': model_side.trace,
-             'fingerprint': model_side.fingerprint}
+             'fingerprint': model_side.fingerprint, 'steps': model_side.steps}
   return lambda message: actions[message.body['do']](message)
 
 

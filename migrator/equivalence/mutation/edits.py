@@ -58,7 +58,7 @@ Kind = Callable[[Source, ast.AST], Iterator[Edit]]
 def edits_of(text: str, classes: frozenset[str]) -> list[Edit]:
   """Returns every mistake that fits into the classes of these names."""
   source = Source(text)
-  found = []
+  found: list[Edit] = []
   for owner in ast.walk(source.tree):
     if isinstance(owner, ast.ClassDef) and owner.name in classes:
       for node in ast.walk(owner):
@@ -152,7 +152,7 @@ def operands(source: Source, node: ast.AST) -> Iterator[Edit]:
   """The operands of a difference, a quotient or a matrix product are swapped."""
   signs = {ast.Sub: '-', ast.Div: '/', ast.MatMult: '@'}
   if isinstance(node, ast.BinOp) and type(node.op) in signs:
-    sign = signs[type(node.op)]  # type: ignore[index]
+    sign = signs[type(node.op)]
     yield source.replaced(node, f'(({source.of(node.right)}) {sign} ({source.of(node.left)}))', f'operands of {sign} swapped')
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import random
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from migrator.equivalence.cases import Case
@@ -63,7 +63,7 @@ def mutate_checks(cases: Sequence[Case], manifest: Manifest, linen_root: Path, n
       return _tried(checker, cases, expected, _chosen(copy, manifest, count), copy, told)
 
 
-def _tried(checker: Checker, cases: Sequence[Case], expected: dict[str, object], chosen: list[tuple[str, Edit]],
+def _tried(checker: Checker, cases: Sequence[Case], expected: Mapping[str, object], chosen: list[tuple[str, Edit]],
            copy: Path, told: Callable[[str, int, Edit, bool], None]) -> Tried:
   survivors, broken = [], 0
   for file, edit in chosen:
@@ -82,7 +82,7 @@ def _tried(checker: Checker, cases: Sequence[Case], expected: dict[str, object],
   return Tried(len(chosen), broken, tuple(survivors))
 
 
-def _caught(checker: Checker, cases: Sequence[Case], expected: dict[str, object], file: str) -> tuple[bool, bool]:
+def _caught(checker: Checker, cases: Sequence[Case], expected: Mapping[str, object], file: str) -> tuple[bool, bool]:
   module = file.removesuffix('.py').replace('/', '.')
   for case in sorted(cases, key=lambda case: case.model.partition(':')[0] != module):
     result = checker.check(case)

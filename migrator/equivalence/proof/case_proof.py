@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from migrator.equivalence.cases import Case
 from migrator.equivalence.process import WorkerError, WorkerProcess
@@ -15,7 +16,7 @@ from migrator.equivalence.proof.initial import compare_initial
 from migrator.equivalence.proof.interpret import Marks
 from migrator.equivalence.proof.ladder import Climb, climb, deep_recursion
 from migrator.equivalence.proof.locate import cut
-from migrator.equivalence.proof.modules import LEAF, differences, judged
+from migrator.equivalence.proof.modules import LEAF, NO_GRADIENT, UNCALLED, differences, judged
 from migrator.equivalence.proof.program import Program, from_json
 from migrator.equivalence.proof.rules import exact_rules, order_rules
 from migrator.equivalence.proof.shapes import PLANS
@@ -76,16 +77,27 @@ class CaseProof:
     modes = [mode for mode in ('eval', 'train') if getattr(self._case, mode) is not None]
     found = [first]
     for mode in modes:
-      found += self._forward(mode) if self._wants(mode) else []
-    if self._case.gradients and self._wants('gradient'):
-      found.append(self._gradient(modes[-1]))
-      if self._case.optimizer and self._wants('step'):
-        found.append(self._step(found[-1]))
-    if self._wants('init'):
-      found.append(self._initial())
-    if self._case.rngs and self._wants('keys'):
-      found.append(self._audited(modes[-1]))
+      found += self._guarded(mode, functools.partial(self._forward, mode))
+    if self._case.gradients:
+      found += self._guarded('gradient', lambda: [self._gradient(modes[-1])])
+      if self._case.optimizer and found[-1].mode == 'gradient':
+        found += self._guarded('step', lambda: [self._step(found[-1])])
+    found += self._guarded('init', lambda: [self._initial()])
+    if self._case.rngs:
+      found += self._guarded('keys', lambda: [self._audited(modes[-1])])
     return tuple(found)
+
+  def _guarded(self, mode: str, proved: Callable[[], list[ModeProof]]) -> list[ModeProof]:
+    """Returns the proofs of a mode; if the prover itself fails, nothing is claimed and the other modes go on."""
+    if not self._wants(mode):
+      return []
+    try:
+      return proved()
+    except WorkerError:
+      raise
+    except Exception as error:
+      words = ' '.join(str(error).split())[:300]
+      return [ModeProof(mode, Verdict.NOT_PROVED, reason=f'the prover failed ({type(error).__name__}: {words}); please report it')]
 
   def _wants(self, mode: str) -> bool:
     return self._wanted is None or mode in self._wanted
@@ -182,7 +194,7 @@ class CaseProof:
           raise
         self._plans.remove(plan)
         continue
-      climbed = climb(pair.linen, pair.nnx, lambda table, pair=pair: self._marks(table, pair))
+      climbed = climb(pair.linen, pair.nnx, functools.partial(self._marks, pair))
       if plan == self._plans[-1] or not _open(climbed):
         return pair, climbed if not _open(climbed) else self._evaluated(pair, climbed)
     raise WorkerError('there is no plan of shapes')
@@ -208,7 +220,8 @@ class CaseProof:
   def _fingerprints(self, pair: Pair, seeds: Sequence[int], rounds: bool,
                     borders: bool = False) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Returns the hashes of outputs, and of what is at the borders of modules if these are cut."""
-    requests, sides = [], ((pair.linen, str), (pair.nnx, self._linen_path))
+    sides: tuple[tuple[Program, Callable[[str], str]], ...] = ((pair.linen, str), (pair.nnx, self._linen_path))
+    requests = []
     of_borders = [borders_of(program, path) if borders else {} for program, path in sides]
     shared = set(of_borders[0].values()) & set(of_borders[1].values())
     for (program, path), found in zip(sides, of_borders):
@@ -241,7 +254,7 @@ class CaseProof:
   def _linen_path(self, place: str) -> str:
     return self._linen_paths.get(place, f'NNX {place}')
 
-  def _marks(self, table: Table, pair: Pair) -> tuple[Marks, Marks]:
+  def _marks(self, pair: Pair, table: Table) -> tuple[Marks, Marks]:
     return draw_marks(table, pair.linen, str), draw_marks(table, pair.nnx, self._linen_path)
 
   def _judged(self, mode: str, pair: Pair, climbed: Climb, groups: Sequence[str]) -> ModeProof:
@@ -257,9 +270,14 @@ class CaseProof:
     key = (pair.kind, pair.mode)
     if key not in self._found:
       self._found[key] = self._located_anew(pair, proof)
+    found = self._found[key]
+    if proof.verdict.is_equal:
+      # All outputs are the same function, so no module can compute another; what is only on one side does not count.
+      found = tuple(dataclasses.replace(module, verdict=proof.verdict) if module.verdict is Verdict.DIFFERS
+                    else module for module in found if module.cause not in UNCALLED and not module.cause.startswith(NO_GRADIENT))
     groups = {item.name.split('/')[0] for item in proof.lower}
     names = {'/'.join(item.name.split('/')[2:-1]) for item in proof.lower}
-    return tuple(module for module in self._found[key]
+    return tuple(module for module in found
                  if module.place != LEAF or groups & {'state', 'gradient'} and module.linen in names)
 
   def _located_anew(self, pair: Pair, proof: ModeProof) -> tuple[ModuleVerdict, ...]:

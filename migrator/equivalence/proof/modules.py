@@ -11,6 +11,8 @@ from migrator.equivalence.proof.locate import Cut
 from migrator.equivalence.proof.verdict import ModuleVerdict, Verdict
 
 BODY, WIRING, LEAF = 'body', 'wiring', 'leaf'
+UNCALLED = ('is called in Linen, not in NNX', 'is called in NNX, not in Linen')
+NO_GRADIENT = 'no gradient comes back to its output in'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,7 @@ def _missing(cut: Cut, placed: Collection[str]) -> list[Found]:
   for border, side in cut.missing.items():
     if border.kind == BACK or border.way != 'in' or border.leaf or border.path not in placed:
       continue
-    words = 'is called in Linen, not in NNX' if side == 'NNX' else 'is called in NNX, not in Linen'
+    words = UNCALLED[side != 'NNX']
     found.append(Found(border.path, WIRING, '', None, None, words, cut.mark_lines[border]))
   return found or _without_gradient(cut)
 
@@ -76,7 +78,7 @@ def _without_gradient(cut: Cut) -> list[Found]:
   back = [border for border in back if border.path in owners] or back
   if not back:
     return []
-  words = f'no gradient comes back to its output in {cut.missing[back[0]]}'
+  words = f'{NO_GRADIENT} {cut.missing[back[0]]}'
   return [Found(back[0].path, WIRING, '', None, None, words, cut.mark_lines[back[0]])]
 
 

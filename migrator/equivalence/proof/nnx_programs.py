@@ -100,7 +100,7 @@ class AbstractModel:
     known = self._map.nnx_paths()
     values = {cast(NnxPath, path): _value(leaf) for path, leaf in nnx.to_flat_state(state)
               if not isinstance(leaf, nnx_leaves.RANDOM)
-              and (path in known or not any((type(leaf), part) in sown for part in path))}
+              and (path in known or isinstance(leaf, nnx.Variable) and not any((type(leaf), part) in sown for part in path))}
     rules = LeafMap(tuple(rule for rule in self._map if rule.nnx in values))
     extra = {(NNX_ONLY, *map(str, path)): value for path, value in values.items()
              if path not in rules.nnx_paths()}

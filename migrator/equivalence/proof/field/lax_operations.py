@@ -45,7 +45,7 @@ def indexing(equation: Any, values: Sequence[Any]) -> np.ndarray:
   def run() -> Any:
     given = [jnp.asarray(elements(value), jnp.int64) if _is_field(value) else jnp.asarray(value) for value in values]
     if name.startswith('scatter'):
-      function = jax.lax.scatter_add if 'add' in name else jax.lax.scatter
+      function: Any = jax.lax.scatter_add if 'add' in name else jax.lax.scatter
       return function(*given, params['dimension_numbers'], indices_are_sorted=params['indices_are_sorted'],
                       unique_indices=params['unique_indices'], mode=params['mode'])
     if name == 'gather' and params.get('fill_value') is None and 'FILL' in str(params.get('mode')):

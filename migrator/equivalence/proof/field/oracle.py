@@ -34,25 +34,28 @@ def oracle(name: str, *values: Any) -> np.ndarray:
   return (mixed % np.uint64(P)).astype(np.int64)
 
 
-# Elements of constants such as -inf, which are below or above all others: element -> place.
-EXTREME: dict[int, int] = {}
+
+
+# What masks are made of: -inf, and the most negative number of a format.  Both mean "below everything".
+LOWEST = int(oracle('below everything', np.zeros((), np.int64)))
+HIGHEST = P - LOWEST
 
 
 def extreme_constant(number: float) -> int:
-  """Returns the element of an infinite or huge constant; it keeps its place in the order."""
-  found = int(oracle(f'constant {number!r}', np.zeros((), np.int64)))
-  if number == number:
-    EXTREME[found] = int(np.sign(number)) * (2**62 if np.isinf(number) else 2**61)
-  return found
+  """Returns the element of a constant that is not finite, or beyond 1e30."""
+  if number != number:
+    return int(oracle('not a number', np.zeros((), np.int64)))
+  return HIGHEST if number > 0 else LOWEST
 
 
 def rank(value: Any) -> np.ndarray:
-  """Returns the place in one fixed random order; zero is its median, so that relu keeps about half."""
+  """Returns the place in one fixed random order; zero is its median, so that relu keeps about half.
+
+  Infinite and huge constants keep their places below and above all others.
+  """
   value = np.asarray(value)
   found = np.where(value == 0, MIDDLE, (_mixed(value, 12345) >> np.uint64(11)).astype(np.int64))
-  for element, place in EXTREME.items():
-    found = np.where(value == element, place, found)
-  return found
+  return np.where(value == LOWEST, -1, np.where(value == HIGHEST, 2**62, found))
 
 
 def exponential(value: Any) -> np.ndarray:

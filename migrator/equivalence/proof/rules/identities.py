@@ -26,7 +26,7 @@ def undone(table: Table, term: Term) -> int | None:
 @rule('add_any')
 def accumulated(table: Table, term: Term) -> int | None:
   """The sum of two gradients is an addition."""
-  return table.make('add', (), term.args, term.shape, term.dtype)
+  return table.make('add', (), term.args, term.shape or (), term.dtype or '')
 
 
 @rule('pad')

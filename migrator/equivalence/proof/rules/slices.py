@@ -42,7 +42,7 @@ def constant_start(table: Table, term: Term) -> int | None:
   dims = table.dims(source)
   if any(start is None for start in starts) or not _are_numbers(*dims, *sizes):
     return None
-  clamped = [min(max(int(start.reshape(())), 0), dim - size)  # type: ignore[union-attr,operator]
+  clamped = [min(max(int(start.reshape(())), 0), dim - size)  # type: ignore[union-attr]
              for start, dim, size in zip(starts, dims, sizes)]
   return sliced(table, source, clamped, [start + size for start, size in zip(clamped, sizes)])
 
