@@ -64,6 +64,9 @@ def _is_name_for(references: ModuleReferences, reference: Reference) -> bool:
 def given_to(references: ModuleReferences, reference: Reference) -> ClassPlan | None:
   """Returns the native class in whose constructor call the mention is an argument."""
   child: ast.AST = reference.node
+  first = reference.parents[0]
+  if isinstance(first, ast.Call) and first.func is child:
+    return None  # an instance, which the Linen face of the other class calls as it is
   for parent in reference.parents:
     if isinstance(parent, ast.Call) and child is not parent.func:
       owner = references.made(parent)
