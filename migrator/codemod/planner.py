@@ -530,6 +530,13 @@ def _merged(plan: ClassPlan, call: Any, name: str) -> bool:
 
 
 def _thread(plan: ClassPlan, field: str, value: Partial, call: Any) -> None:
+  default = plan.source.fields[field].default
+  named = plan.source.project.resolve_node(plan.source.module, default) if default is not None else None
+  if named is not None and named != getattr(value.function, 'name', getattr(value.function, 'source', None)):
+    raise Refused(
+      f'{field} makes {named.replace("flax.linen", "nn")} by default, and what another class gives it takes a flag of '
+      'the call'
+    )
   if call is None or call.owner is not plan.source:
     raise Refused(f'{field} carries a flag of the call, and there is no __call__ to take it')
   late = [item for item in value.kwargs.values() if isinstance(item, Late)]
