@@ -133,6 +133,7 @@ class ClassMap:
   arguments: constructor arguments NNX has and Linen has not.
   call_arguments: arguments added to `__call__` (threaded flags).
   members: the construction program in Linen's construction order, inherited parts included.
+  faces: of a class that stays Linen, the classes it uses that are NNX now; their variables have NNX names.
   """
 
   name: str
@@ -144,6 +145,7 @@ class ClassMap:
   arguments: tuple[SizeArgument, ...] = ()
   call_arguments: tuple[str, ...] = ()
   members: tuple[Member, ...] = ()
+  faces: tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
     if self.outcome not in OUTCOMES:

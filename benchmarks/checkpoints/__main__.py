@@ -68,7 +68,7 @@ def _commands(source: Path, folder: Path, layout: str, first: bool) -> dict[str,
   ends = [str(source), str(folder / 'out')]
   commands = {
     'rename': _convert(source, folder),
-    'stack': _convert(source, folder, '--stack', 'layers'),
+    'stack': _convert(source, folder, '--rule', 'stack layers/{} layers 0'),
     'restore + save': [*peer, 'restore-save', *ends],
     'converter': [*peer, 'converter', *ends],
   }

@@ -76,7 +76,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self._bases()
     self._rest_of_class()
     self._size_arguments()
-    text = self._decide(self._assemble(body))
+    text = self._without_keys(self._decide(self._assemble(body)))
     self.plan.text = restored(self.source, self.plan.source.node, text, self.plan.members)
     self.plan.helpers.update(self.names.helpers)
     self.plan.imports |= self.names.imports | {('flax', 'nnx')}
@@ -340,6 +340,20 @@ class ClassWriter(SignatureWriter, MemberWriter):
   def _arrays(self, method: str) -> int:
     listed = self.plan.analysis.parameters.get(method, [])
     return sum(parameter.role in ('array', 'optional') for parameter in listed)
+
+  def _without_keys(self, text: str) -> str:
+    """A random key that only the constructor reads is no attribute: it would be a leaf of the state."""
+    for name, field in self.plan.source.own_fields.items():
+      key = field.default_factory and re.search(r'\b(PRNGKey|random\.key)\b', ast.unparse(field.default))
+      if not key:
+        continue
+      reads = re.compile(rf'\bself\.{name}\b')
+      start = text.index('def __init__(')
+      end = text.find('\n' + self.base_indent + self.unit + 'def ', start)
+      end = len(text) if end < 0 else end
+      if not reads.search(text[:start] + text[end:]):
+        text = text[:start] + reads.sub(name, text[start:end]) + text[end:]
+    return text
 
   def _decide(self, text: str) -> str:
     def put(match: re.Match[str]) -> str:

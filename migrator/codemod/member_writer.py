@@ -107,6 +107,7 @@ class MemberWriter:
     flags = lambda name: (
       bool(uses) and all(name in use.kwargs or _positional(record, name, use) for use in uses)
     )
+    sizes = self._tools(creation.inside)[1]
     hidden = unseen(record, found[0], creation) if self.asked_sizes.possible(member) else None
     if record.sizes and not uses and not _called_otherwise(creation) and _needs_input(record):
       self._never_called(record, member, hidden)
@@ -116,7 +117,7 @@ class MemberWriter:
       found,
       writer.text,
       self._value_of(creation),
-      lambda dim, role: self.asked_sizes.text(member, role, dim, size_text),
+      lambda dim, role: self.asked_sizes.text(member, role, dim, size_text, sizes),
       self.exact,
       set(),
       flags,
@@ -231,7 +232,8 @@ class MemberWriter:
       return 'None' if size.optional else self._ask_for(member, size)
     shape = found[0]
     if size.axis is not None:
-      return self.asked_sizes.text(member, size.name, shape[size.axis], size_text)
+      sizes = self._tools(member.creation.inside)[1]
+      return self.asked_sizes.text(member, size.name, shape[size.axis], size_text, sizes)
     return shape_text(shape, sizes, size_text)
 
   def _ask_for(self, member: Member, size: SizeArgument, value: Any = None) -> str:

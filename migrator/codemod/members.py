@@ -27,7 +27,20 @@ def class_map(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> ClassMap:
     arguments=tuple(plan.size_arguments),
     call_arguments=tuple(plan.threaded),
     members=program(plan, plans) if plan.native else (),
+    faces=() if plan.native else _faces(plan, plans),
   )
+
+
+def _faces(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> tuple[str, ...]:
+  """Returns the classes that are NNX now among those that a class which stays Linen names."""
+  found: set[str] = set()
+  for source in plan.source.mro:
+    for node in ast.walk(source.node):
+      if isinstance(node, (ast.Name, ast.Attribute)):
+        name = source.project.resolve_node(source.module, node, source.node)
+        if name in plans and plans[name].native:
+          found.add(name)
+  return tuple(sorted(found))
 
 
 def program(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> tuple[Row, ...]:

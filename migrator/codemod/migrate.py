@@ -11,6 +11,7 @@ from migrator.report.findings import Finding
 from migrator.source.project import read_project
 from rewrites.bridge import AS_LINEN
 
+from .garbage import rarely_collected
 from .groups import independent, joined
 from .helper_file import helper_text
 from .options import FileChange, MigrationResult, Options
@@ -26,8 +27,10 @@ def migrate(paths: Sequence[Path], root: Path, options: Options | None = None) -
   Returns:
     new file contents, reports and the manifest.  The files themselves are left alone.
   """
-  project = read_project([Path(path) for path in paths], Path(root))
-  parts = _parts(project, options or Options())
+  with rarely_collected():
+    project = read_project([Path(path) for path in paths], Path(root))
+    with rarely_collected():  # the trees that were read stay
+      parts = _parts(project, options or Options())
   files = sorted((file for part in parts for file in part.files), key=lambda file: file.path)
   findings = [finding for part in parts for finding in part.findings] + list(project.suspicious)
   for file, found in _helper_files(project, parts):

@@ -240,7 +240,8 @@ def _place(plan: ClassPlan, member: Member, members: dict[int, Member], nodes: N
     raise Refused(f'{_short(member.creation)} is made in a while loop (line {member.creation.line})')
   member.listed = bool(loops) and not member.from_setup and member.container is None
   if member.listed:
-    member.key = key_of(member.name_node, member.creation.path)
+    if not _holds_nothing(member):
+      member.key = key_of(member.name_node, member.creation.path)
     member.key_text, member.key_part = _key_texts(plan, member)
   if member.from_setup and member.creation.kind in ('layer', 'class'):
     _stored_plainly(member, nodes)
@@ -256,6 +257,14 @@ def _in_extended(member: Member, nodes: Nodes) -> bool:
   return isinstance(target, ast.Attribute) and any(
     isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and node.target.attr == target.attr
     for node in ast.walk(member.creation.inside)
+  )
+
+
+def _holds_nothing(member: Member) -> bool:
+  """Tells whether a class makes nothing, so that the names of its instances stand for no variables."""
+  child = member.child
+  return child is not None and not child.analysis.record.order and not child.members and not any(
+    base in child.source.project.classes for base in child.source.bases
   )
 
 
@@ -530,6 +539,13 @@ def _merged(plan: ClassPlan, call: Any, name: str) -> bool:
 
 
 def _thread(plan: ClassPlan, field: str, value: Partial, call: Any) -> None:
+  default = plan.source.fields[field].default
+  named = plan.source.project.resolve_node(plan.source.module, default) if default is not None else None
+  if named is not None and named != getattr(value.function, 'name', getattr(value.function, 'source', None)):
+    raise Refused(
+      f'{field} makes {named.replace("flax.linen", "nn")} by default, and what another class gives it takes a flag of '
+      'the call'
+    )
   if call is None or call.owner is not plan.source:
     raise Refused(f'{field} carries a flag of the call, and there is no __call__ to take it')
   late = [item for item in value.kwargs.values() if isinstance(item, Late)]

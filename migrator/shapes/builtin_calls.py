@@ -14,6 +14,7 @@ from .values import (
   Alternatives,
   Array,
   ClassRef,
+  Closure,
   External,
   Instance,
   Late,
@@ -172,6 +173,10 @@ def _isinstance(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, f
   ]
   if isinstance(value, Array) and names and not any(name in ('ndarray', 'Array') for name in names):
     return False
+  if isinstance(value, (Instance, Closure, External)) and len(args) == 2:
+    decided = _module_kind(value, kind if isinstance(kind, tuple) else (kind,))
+    if decided is not None:
+      return decided
   for types, labels in (
     (bool, ('bool', 'int')),
     (int, ('int',)),
@@ -186,6 +191,27 @@ def _isinstance(it: Any, args: tuple[Value, ...], kwargs: Any, node: ast.Call, f
   if oracle.is_symbolic(value) and names:
     return 'int' in names
   return Opaque(ast.unparse(node), 'bool')
+
+
+def _module_kind(value: Instance | Closure | External, kinds: tuple[Value, ...]) -> bool | None:
+  """Tells whether a module or a function is of one of the classes; None if a class is not known."""
+  if not all(isinstance(kind, ClassRef) or isinstance(kind, External) for kind in kinds):
+    return None
+  linen = [kind.name for kind in kinds if isinstance(kind, External)]
+  if not all(name.startswith('flax.linen.') for name in linen):
+    return None
+  if not isinstance(value, Instance):
+    return False
+  if 'flax.linen.Module' in linen:
+    return True
+  if value.layer is not None:
+    return value.layer in linen
+  if value.source is None:
+    return None
+  own = {base.name for base in value.source.mro}
+  return any(isinstance(kind, ClassRef) and kind.source.name in own for kind in kinds) or bool(
+    set(linen) & set(value.source.foreign_bases)
+  )
 
 
 # Libraries that programs choose an activation from by its name.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
 from . import builtin_calls, oracle
-from .expressions import evaluate
+from .expressions import evaluate, expression_symbol
 from .frames import MAX_DEPTH, MAX_STEPS, Budget, Frame
 from .joins import join
 from .library import array_method, library_call
@@ -143,6 +144,8 @@ def call_value(
     result = call_closure(it, function, args, kwargs, node, frame)
     if isinstance(result, Unknown) and only_computes(it, function) and not _at_call((*args, *kwargs.values())):
       return Opaque(ast.unparse(node))  # what it returns is known where the module is made
+    if frame.subject and oracle.is_symbolic(result) and not _at_call((*args, *kwargs.values())):
+      return _size_of_call(it, result, node)
     return result
   if isinstance(function, Instance):
     return call_instance(it, function, args, kwargs, node, frame)
@@ -157,6 +160,13 @@ def call_value(
   if isinstance(function, Late):
     return Unknown(f'{ast.unparse(node.func)} is a function given at the call', node.lineno)
   return Unknown(f'{ast.unparse(node.func)} is not callable here', node.lineno)
+
+
+def _size_of_call(it: Any, size: Value, node: ast.Call) -> Value:
+  """A size that only the body of a function can express is written as the call of the function."""
+  infos = [it.table.info(name) for name in re.findall(r'[A-Za-z]\w*', str(size))]
+  unspoken = any(info is not None and info.kind == 'opaque' for info in infos)
+  return expression_symbol(it, node) if unspoken else size
 
 
 def _at_call(values: tuple[Value, ...]) -> bool:

@@ -32,6 +32,8 @@ weights = ocp.StandardCheckpointer().restore(path, weights)"""
 RESTORE_TRAINING = """optimizer = nnx.eval_shape(lambda: nnx.Optimizer(model, tx, wrt=nnx.Param))
 target = {'model': weights, 'optimizer': nnx.state(optimizer)}
 restored = ocp.StandardCheckpointer().restore(path, target)"""
+RESTORE_ENTRIES = """restored = ocp.StandardCheckpointer().restore(path)
+weights = restored['model']  # dicts, each array below 'value'; the further entries are beside it"""
 RESTORE_PURE = """weights = ocp.StandardCheckpointer().restore(path)
 nnx.replace_by_pure_dict(state, nnx.restore_int_paths(weights))"""
 RESTORE_MSGPACK = """weights = nnx.restore_int_paths(flax.serialization.msgpack_restore(path.read_bytes()))
@@ -145,7 +147,7 @@ def convert(source: Path, target: Path, manifest: Manifest, class_name: str | No
   written = _write(content, target, form, chosen)
   notes = planned.notes if model else (*planned.notes, UNCHECKED)
   return ConversionReport(source, target, opened.layout, planned.kind, planned.class_name, bool(model), notes,
-                          _restore(planned.kind, form, bool(random)), written, planned.leaf_map,
+                          _restore(planned, form, bool(random)), written, planned.leaf_map,
                           content)
 
 
@@ -220,8 +222,10 @@ def _beside(value: Source, content: Mapping[tuple[str, ...], Any]) -> Source:
   return dataclasses.replace(value, stored=dataclasses.replace(value.stored, sharding=json.dumps(known)))
 
 
-def _restore(kind: str, form: str, with_random: bool) -> str:
+def _restore(planned: Plan, form: str, with_random: bool) -> str:
   if form != 'orbax':
     return {'orbax-pure': RESTORE_PURE, 'msgpack': RESTORE_MSGPACK, 'safetensors': RESTORE_SAFETENSORS}[form]
   model = RESTORE_WHOLE if with_random else RESTORE_MODEL
-  return f'{model}\n{RESTORE_TRAINING}' if kind == 'train state' else model
+  if planned.kind != 'train state':
+    return model
+  return RESTORE_ENTRIES if planned.optimizer is None else f'{model}\n{RESTORE_TRAINING}'

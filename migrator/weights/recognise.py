@@ -64,11 +64,18 @@ def _paths(tree: Any) -> frozenset[tuple[str, ...]]:
   return frozenset(path for path, _ in leaves(tree))
 
 
+def _is_lookahead(params: Any) -> bool:
+  """Whether these are optax.LookaheadParams: two copies of the same parameters."""
+  return (isinstance(params, Mapping) and set(params) == {'fast', 'slow'}
+          and _paths(params['fast']) == _paths(params['slow']))
+
+
 def _train_state(tree: Mapping[str, Any], known: frozenset[str]) -> Recognised:
   params, notes, fast = unbox(tree['params']), [], None
-  if isinstance(params, Mapping) and set(params) == {'fast', 'slow'} and _paths(params['fast']) == _paths(params['slow']):
+  if _is_lookahead(params):
     params, fast = params['slow'], params['fast']
-    notes.append("the params are those of optax.lookahead: the slow ones are the model's, the fast ones are 'params_fast'")
+    notes.append("the params are those of optax.lookahead: the slow ones are the model's, the fast ones are "
+                 "'params_fast'")
   if isinstance(params, Mapping) and 'params' in params and set(params) <= known:
     variables = dict(params)
     notes.append("the train state's params hold a whole variables dict")

@@ -46,13 +46,43 @@ class Walk:
         raise WeightsError(f'class {class_name} contains itself without end at {show(linen)}; '
                            'correct the manifest')
       scope = Scope(linen, nnx, self.class_map(class_name))
-      states = [self._kept(scope)] if _keeps_names(scope.entry) else self.members(
+      states = self._kept(scope) if _keeps_names(scope.entry) else self.members(
         scope.entry.members, scope, [State()])
       self._seen[key] = cheapest([self._charge_left_over(scope, state) for state in states])
     return self._seen[key]
 
-  def _kept(self, scope: Scope) -> State:
-    return self._place(State(), Placed(scope.linen, scope.nnx), None)
+  def _kept(self, scope: Scope) -> list[State]:
+    """The class stays Linen and keeps its names; below the faces of NNX classes stand NNX names."""
+    if not scope.entry.faces:
+      return [self._place(State(), Placed(scope.linen, scope.nnx), None)]
+    if self.linen is None or self.nnx is None:
+      note = (f'class {scope.entry.name} stays Linen and uses classes that are NNX now '
+              f'({", ".join(scope.entry.faces)}): which of its names are theirs is only known with both trees; give the '
+              'NNX model (--model), and the Linen tree')
+      return [State(cost=HOLE, problems=(note,))]
+    return self._behind_faces(scope, State(), scope.linen, scope.nnx)
+
+  def _behind_faces(self, scope: Scope, state: State, linen: Path, nnx: NnxPath) -> list[State]:
+    """Every node below: kept where both sides have the same leaves, else one of the faces, else what is below it."""
+    assert self.linen is not None and self.nnx is not None
+    if self._same_leaves(linen, nnx):
+      return [self._place(state, Placed(linen, nnx), None)]
+    if linen != scope.linen:
+      inside = [self.module(name, linen, nnx) for name in scope.entry.faces if name != scope.entry.name]
+      fitting = [found for found in inside if found.cost < WRONG]
+      if fitting:
+        return merge(self._place(state, Placed(linen, nnx, rules=found.state.meaning(), inside=found), None)
+                     for found in fitting)
+    states = [state]
+    for name in sorted(self.linen.names.get(linen, ())):
+      states = merge(after for before in states
+                     for after in self._behind_faces(scope, before, (*linen, name), (*nnx, name)))
+    return states
+
+  def _same_leaves(self, linen: Path, nnx: NnxPath) -> bool:
+    assert self.linen is not None and self.nnx is not None
+    ours = {path[len(linen):] for _, path in self.linen.leaves(linen)}
+    return ours == {path[len(nnx):] for path in self.nnx.leaves(text(nnx))}
 
   def class_map(self, class_name: str) -> ClassMap:
     """Returns the manifest entry of a class, or raises WeightsError."""

@@ -66,12 +66,6 @@ RECORD = Functions(
     'flax.linen.normalization._compute_stats': COMPUTE_STATS,
   },
   examples=(
-    Example(
-      'from flax.linen.normalization import _canonicalize_axes\n\n\ndef axes_of(x, axes):\n'
-      '  return _canonicalize_axes(x.ndim, axes)\n',
-      'from nnx_helpers import canonicalize_axes\n\n\ndef axes_of(x, axes):\n'
-      '  return canonicalize_axes(x.ndim, axes)\n',
-    ),
     Example('from library import _canonicalize_axes\n\naxes = _canonicalize_axes\n', None),
   ),
 )

@@ -46,7 +46,7 @@ def files(tmp_path_factory):
 
 
 @pytest.mark.parametrize('options, megabytes', [
-  ([], 120), (['--stack', 'layers'], 120), (['--dry-run'], 120), (['--copy'], 120), (['--verify', 'deep'], 120),
+  ([], 120), (['--rule', 'stack layers/{} layers 0'], 120), (['--dry-run'], 120), (['--copy'], 120), (['--verify', 'deep'], 120),
   # 3 times the largest array, and 150 MB.
   (['--rule', 'transpose layers/*/kernel 1,0', '--reencode', '--budget', '16'], 150 + 3 * 5)])
 def test_a_hundred_megabytes_in_little_memory(files, options, megabytes, tmp_path):

@@ -137,6 +137,7 @@ HOSTILE_MSGPACK = {
   'a name that leads out': PACK({'params': {'../../evil': array((1,), 'float32', b'\0' * 4)}}),
   'a name with a slash': PACK({'params': {'a/b': array((1,), 'float32', b'\0' * 4)}}),
   'a name with a zero byte': PACK({'a\0b': 1}),
+  'arrays in another folder': PACK({'a': '//GDAPlaceholder:a'}),
   'names that are one when joined': PACK({'a': {'b.c': 1}, 'a.b': {'c': 2}}),
 }
 

@@ -247,3 +247,35 @@ def test_classes_that_map_otherwise_are_several_maps():
                      One=(named('x', 'Dense', 'first'),), Two=(named('x', 'Dense', 'second'),))
   with pytest.raises(AmbiguousError, match='several maps fit'):
     compose(program, 'm:Root', [('params', 'a', 'x', 'kernel')])
+
+
+def faced():
+  """A native class around a class that stays Linen and uses two NNX classes, one of them twice."""
+  program = manifest(named('stage', 'm:Kept', 'stage'), Block=(Loop((named('layer_{}', 'Dense', 'layer', '*'),)),),
+                     Other=(named('first', 'Dense', 'linear'),))
+  kept = ClassMap('m:Kept', 'm.py', 1, 'bridged', faces=('m:Block', 'm:Other'))
+  return Manifest({**program.classes, 'm:Kept': kept})
+
+
+FACED = {('params', 'stage', '0', 'layer_0', 'kernel'): ('stage', '0', 'layer', 0, 'kernel'),
+         ('params', 'stage', '0', 'layer_1', 'kernel'): ('stage', '0', 'layer', 1, 'kernel'),
+         ('params', 'stage', '1', 'layer_0', 'kernel'): ('stage', '1', 'layer', 0, 'kernel'),
+         ('params', 'stage', 'other', 'first', 'kernel'): ('stage', 'other', 'linear', 'kernel'),
+         ('params', 'stage', 'plain', 'inner', 'kernel'): ('stage', 'plain', 'inner', 'kernel'),
+         ('params', 'stage', 'nested', 'deep', 'layer_0', 'kernel'): ('stage', 'nested', 'deep', 'layer', 0, 'kernel')}
+
+
+def test_nnx_classes_inside_a_class_that_stays_linen():
+  found = compose(faced(), 'm:Root', FACED, FACED.values())
+  assert {rule.linen[0]: rule.nnx for rule in found} == FACED
+
+
+def test_nnx_classes_inside_a_class_that_stays_linen_need_both_trees():
+  with pytest.raises(WeightsError, match='m:Kept stays Linen and uses classes that are NNX now .*--model'):
+    compose(faced(), 'm:Root', FACED)
+
+
+def test_leaves_that_no_face_explains_are_named():
+  wrong = {**FACED, ('params', 'stage', '2', 'x', 'kernel'): ('stage', '2', 'y', 'kernel')}
+  with pytest.raises(WeightsError, match='stage/2/x'):
+    compose(faced(), 'm:Root', wrong, wrong.values())

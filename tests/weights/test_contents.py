@@ -89,6 +89,7 @@ def test_copies_and_further_entries(write, tmp_path):
   ema = jax.tree.map(lambda leaf: leaf * 2, variables['params'])
   tree = {**variables, 'ema_params': ema, 'epoch': 4, 'note': 'run', 'rng': jax.random.PRNGKey(3), 'nothing': None}
   report, found = there_and_back(tmp_path, write(tmp_path / 'in', tree))
+  assert "restored['model']" in report.restore
   assert "entry 'ema_params' is a copy of the params and is mapped as they are" in report.notes
   load_into = build(MLP)
   load(load_into, {'params': ema}, MLP.manifest, 'm:Root')

@@ -23,6 +23,7 @@ from migrator.checkpoints.storage import Range
 
 NAME = 'msgpack'
 SPLIT = '__msgpack_chunked_array__'
+ELSEWHERE = '//GDAPlaceholder:'
 
 
 def recognises(path: Path) -> bool:
@@ -62,6 +63,9 @@ class _Tree:
       return [self.node(child, (*path, str(position))) for position, child in enumerate(value)]
     if isinstance(value, Array):
       return expressions.source(path, self._stored(value, path))
+    if isinstance(value, str) and value.startswith(ELSEWHERE):
+      raise CheckpointError(f'{self.file}: {shown(path)} lies in another folder, as flax.training wrote arrays of several '
+                            'processes; restore it once with flax and save it with Orbax')
     if value is None or isinstance(value, str):
       return value
     if isinstance(value, bool | int | float | complex):
@@ -93,7 +97,8 @@ class _Tree:
   def _pieces(self, value: dict[str, Any], path: tuple[str, ...]) -> tuple[tuple[int, ...], list[Array]]:
     where = f'{self.file}: {shown(path)}'
     sizes, parts = value.get('shape'), value.get('chunks')
-    if not isinstance(sizes, dict) or not isinstance(parts, dict) or not (_is_listed(sizes) and _is_listed(parts) and parts):
+    if not isinstance(sizes, dict) or not isinstance(parts, dict) or not parts or not (
+        _is_listed(sizes) and _is_listed(parts)):
       raise CheckpointError(f'{where}: an array that was split has no shape or no pieces; {DAMAGED}')
     shape = msgpack_index.checked_shape([sizes[str(k)] for k in range(len(sizes))], where)
     pieces = [parts[str(k)] for k in range(len(parts))]

@@ -64,6 +64,9 @@ def _is_name_for(references: ModuleReferences, reference: Reference) -> bool:
 def given_to(references: ModuleReferences, reference: Reference) -> ClassPlan | None:
   """Returns the native class in whose constructor call the mention is an argument."""
   child: ast.AST = reference.node
+  first = reference.parents[0]
+  if isinstance(first, ast.Call) and first.func is child:
+    return None  # an instance, which the Linen face of the other class calls as it is
   for parent in reference.parents:
     if isinstance(parent, ast.Call) and child is not parent.func:
       owner = references.made(parent)
@@ -123,7 +126,7 @@ def _handed_modules(references: ModuleReferences, reference: Reference) -> Itera
   ]
   given += [(item.arg or '', item.value) for item in first.keywords if item.arg not in ('name', 'parent')]
   for name, value in given:
-    if not _is_called_as_it_is(plan, name) and _is_module(references, plan, name, value):
+    if not _is_called_as_it_is(references, plan, name) and _is_module(references, plan, name, value):
       place = f'{references.module.relative}:{value.lineno}'
       yield Problem(plan.name, f'{place} makes it with the module {ast.unparse(value)[:60]}, and stays Linen')
 
@@ -140,9 +143,12 @@ def _is_module(references: ModuleReferences, plan: ClassPlan, field: str, value:
   return field in plan.source.fields and holds_module(plan.analysis.subject.fields.get(field))
 
 
-def _is_called_as_it_is(plan: ClassPlan, field: str) -> bool:
+def _is_called_as_it_is(references: ModuleReferences, plan: ClassPlan, field: str) -> bool:
   """Tells whether a field holds a module that the class only calls: the face calls the Linen module it is given."""
   value = plan.analysis.subject.fields.get(field)
+  if isinstance(value, Instance) and value.source is not None and value.creation is None:
+    child = references.plans.get(value.source.name)
+    return child is None or not (child.call_fields or child.threaded)
   return isinstance(value, Opaque) and value.kind == 'module'
 
 

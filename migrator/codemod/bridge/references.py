@@ -273,16 +273,21 @@ def _other_names(tree: ast.Module, names: set[str]) -> set[str]:
   return found
 
 
+@functools.cache
+def _looked_through(data: bytes) -> frozenset[bytes]:
+  """Returns the last names of what a file gives to `getattr`."""
+  return frozenset(re.findall(rb'\bgetattr\(\s*(?:[\w.]*\.)?(\w+)\s*,', data))
+
+
 def looking_up(project: Any, modules: Iterable[str]) -> dict[str, Any]:
   """Returns further modules that may look classes up by name: they mention `getattr` and one of the modules."""
   homes = {name.rpartition('.')[2].encode() for name in modules}
-  if not homes:
-    return {}
-  pattern = re.compile(rb'\bgetattr\(\s*[\w.]*\b(?:' + b'|'.join(sorted(homes)) + rb')\s*,')
   names = [
     name
     for name, file in project.index.files.items()
-    if name not in project.modules and b'getattr' in file.words and pattern.search(file.data)
+    if name not in project.modules
+    and b'getattr' in file.words
+    and not homes.isdisjoint(_looked_through(file.data))
   ]
   found = {name: project.module(name) for name in names}
   return {name: module for name, module in found.items() if module is not None}
