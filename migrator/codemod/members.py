@@ -165,7 +165,8 @@ def linen_name(member: Member) -> tuple[tuple[str, ...] | None, str | None]:
   creation = member.creation
   fixed = explicit_name(creation)
   if fixed is not None:
-    return (fixed,), None
+    # Numbers in a list that grows by condition: another class may stand at the same number.
+    return ('{}' if member.extended and fixed.isdigit() else fixed,), None
   if (
     member.name_node is not None
     and not isinstance(member.name_node, ast.Constant)

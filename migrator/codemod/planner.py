@@ -253,11 +253,16 @@ def _in_extended(member: Member, nodes: Nodes) -> bool:
   statement: ast.AST | None = member.creation.node
   while statement is not None and not isinstance(statement, ast.stmt):
     statement = nodes.parent(statement)
+  if isinstance(statement, ast.Expr):
+    return _appended(statement.value) is not None
   target = getattr(statement, 'target', None) or getattr(statement, 'targets', [None])[0]
+  if isinstance(target, ast.Name):
+    return any(_appended(node) == target.id for node in ast.walk(member.creation.inside))
   return isinstance(target, ast.Attribute) and any(
     isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute) and node.target.attr == target.attr
     for node in ast.walk(member.creation.inside)
   )
+
 
 
 def _holds_nothing(member: Member) -> bool:
@@ -266,6 +271,12 @@ def _holds_nothing(member: Member) -> bool:
   return child is not None and not child.analysis.record.order and not child.members and not any(
     base in child.source.project.classes for base in child.source.bases
   )
+
+
+def _appended(node: ast.AST) -> str | None:
+  """Returns the variable that `layers.append(...)` adds to."""
+  plain = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == 'append'
+  return node.func.value.id if plain and isinstance(node.func.value, ast.Name) else None  # type: ignore[attr-defined]
 
 
 def _stored_plainly(member: Member, nodes: Nodes) -> None:
@@ -431,6 +442,8 @@ def _setup_attribute(member: Member, nodes: Nodes) -> str | None:
   node: ast.AST = member.creation.node
   while not isinstance(node, ast.stmt) and (parent := nodes.parent(node)) is not None:
     node = parent
+  if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
+    return node.target.attr
   if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
     if _computed_with(member, node):
       return f'{identifier(str(member.creation.arguments["name"]))}_param'

@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 from migrator.shapes.joins import elements
-from migrator.shapes.values import Array, Instance, Repeated, VariableRef
+from migrator.shapes.values import Alternatives, Array, Instance, Repeated, VariableRef
 
 from .layer_call import Refused
 from .names_in import targets
@@ -346,6 +346,8 @@ def _as_list(node: ast.expr, text: str) -> str:
 def _holds(value: Any) -> bool:
   if isinstance(value, (Instance, VariableRef)):
     return True
+  if isinstance(value, Alternatives):
+    return any(map(_holds, value.options))
   if isinstance(value, (list, tuple, Repeated)):
     return any(_holds(item) for item in elements(value))
   if isinstance(value, dict):

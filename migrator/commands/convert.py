@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from migrator.checkpoints import remote
 from migrator.commands.checkpoint_plan import preview
 from migrator.commands.options import PATH, load_manifest, source_root
 from migrator.failure import Failure
@@ -36,8 +37,8 @@ Exit codes: 0 converted, 2 failure (nothing was written).
 
 
 @click.command('convert', epilog=EPILOG)
-@click.argument('source', metavar='IN', type=PATH)
-@click.argument('target', metavar='OUT', type=PATH)
+@click.argument('source', metavar='IN')
+@click.argument('target', metavar='OUT')
 @click.option('--manifest', type=PATH, metavar='FILE', required=True, help='What `migrate --write` wrote.')
 @click.option('--to', 'side', type=click.Choice(['nnx', 'linen']), default='nnx', help='Which way; default: nnx.')
 @click.option('--class', 'class_name', metavar='pkg.mod:Class', help='The class the checkpoint is of; '
@@ -69,9 +70,12 @@ Exit codes: 0 converted, 2 failure (nothing was written).
               help='Memory for arrays that must be computed.')
 @click.option('--reencode', is_flag=True, help='Write changed arrays in chunks as a fresh save has them.')
 @click.option('--distributed', is_flag=True, help='Run in every process of a job that JAX finds (SLURM, GKE and the like).')
-def command(source: Path, target: Path, manifest: Path, side: str, class_name: str | None, template: Path | None,
+@click.option('--scratch', type=PATH, metavar='DIR', help='Where checkpoints of buckets lie meanwhile; default: the '
+              "system's temporary folder.")
+def command(source: str, target: str, manifest: Path, side: str, class_name: str | None, template: Path | None,
             model: str | None, arguments: str | None, inputs: tuple[str, ...], call: str | None, rngs: int | None,
-            nnx_root: Path | None, dry_run: bool, verify: str, budget: int, distributed: bool, **more: Any) -> int:
+            nnx_root: Path | None, dry_run: bool, verify: str, budget: int, distributed: bool, scratch: Path | None,
+            **more: Any) -> int:
   """Convert a Linen checkpoint to NNX, or back.
 
   IN is an Orbax checkpoint of any age, a folder of steps, or a flax msgpack, safetensors or npz file; it is
@@ -80,8 +84,13 @@ def command(source: Path, target: Path, manifest: Path, side: str, class_name: s
 
   Arrays that only change their names or are stacked are not read: OUT gets a new index over the same data
   files.  Removing IN or OUT leaves the other whole; --copy keeps them apart on disk too.
+
+  IN and OUT may be in buckets, s3://bucket/path or gs://bucket/path; their bytes pass through this machine.
   """
-  existing([source])
+  if not remote.is_remote(source):
+    existing([Path(source)])
+  if distributed and (remote.is_remote(source) or remote.is_remote(target)):
+    raise click.UsageError('--distributed needs a file system that all processes see; buckets are none')
   # Everything here lives until the end: looking for garbage costs a tenth of the time.
   gc.disable()
   click.get_current_context().call_on_close(gc.enable)
@@ -99,12 +108,13 @@ def command(source: Path, target: Path, manifest: Path, side: str, class_name: s
 
   processes = _processes(distributed)
   options = Options(processes=processes, deep=verify == 'deep', dry=dry_run, budget=budget << 20, **more)
-  if side == 'linen':
-    report = convert_back(source.resolve(), target.absolute(), found, class_name, template=template, model=model,
-                          arguments=given, options=options)
-  else:
-    report = convert(source.resolve(), target.absolute(), found, class_name, model=model, arguments=given, rngs=rngs,
-                     sample=_sample(inputs, call), options=options)
+  with remote.fetched(source, scratch) as place, remote.sent(target, scratch) as made:
+    if side == 'linen':
+      report = convert_back(place.resolve(), made.absolute(), found, class_name, template=template, model=model,
+                            arguments=given, options=options)
+    else:
+      report = convert(place.resolve(), made.absolute(), found, class_name, model=model, arguments=given, rngs=rngs,
+                       sample=_sample(inputs, call), options=options)
   for line in preview(report) if dry_run and processes.is_first else ():
     click.echo(line)
   if not dry_run and processes.is_first:
@@ -143,7 +153,7 @@ def _sample(inputs: tuple[str, ...], call: str | None) -> SampleCall | None:
   return SampleCall(tuple(arrays), _arguments(call, '--call'))
 
 
-def _print(report: ConversionReport, target: Path) -> None:
+def _print(report: ConversionReport, target: str) -> None:
   compared = 'compared with the model' if report.checked else 'not compared with a model'
   click.echo(f'{target}: {report.kind} of {report.class_name}, from {report.layout}; '
              f'{report.arrays} arrays, {report.size} bytes, {compared}')

@@ -181,6 +181,9 @@ _ABOUT_RANK = re.compile(
 )
 
 
+_RANK_ITSELF = re.compile(r'has rank|unpacked into|number of dimensions|numbers of dimensions|too many indices')
+
+
 def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
   """Other arguments cannot help if the reasons are not about ranks, or stay the same for three of them."""
   problems = found.unsized or [
@@ -191,7 +194,9 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
     return True
   if problems and not any(_ABOUT_RANK.search(reason) for _, reason in problems):
     return True
-  return len(tried) >= 3 and all(other == problems for other in tried[-3:])
+  # Every rank is tried in several ways before the next one.
+  patience = 8 if any(_RANK_ITSELF.search(reason) for _, reason in problems) else 3
+  return len(tried) >= patience and all(other == problems for other in tried[-patience:])
 
 
 def _choices(project: Any, source: Any, methods: list[str], observed: list[Observed]) -> list[int]:

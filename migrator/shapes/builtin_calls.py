@@ -53,6 +53,8 @@ def static_call(
       frozenset().union(*(value.names for value in everything if isinstance(value, Late))), ast.unparse(node)
     )
   short = name.rsplit('.', 1)[-1]
+  if short == 'str' and any(oracle.is_symbolic(value) for value in _flat(args)):
+    return Opaque(ast.unparse(node), 'str')
   if contains(everything, Opaque):
     if short in (*_WHOLE, 'floor', 'sum', 'abs', 'len', 'log2'):
       sizes = tuple(as_size(it, value) for value in args)

@@ -281,6 +281,7 @@ def _call(it: Any, node: ast.Call, frame: Any) -> Value:
 
 def note_attribute(owner: Instance, name: str, value: Value) -> None:
   """Remembers the attribute a module was stored under, which is its Linen name in `setup`."""
-  for part in elements(value) if isinstance(value, (list, tuple, Repeated)) else [value]:
+  parts = elements(value) if isinstance(value, (list, tuple, Repeated)) else [value]
+  for part in [option for item in parts for option in (item.options if isinstance(item, Alternatives) else (item,))]:
     if isinstance(part, Instance) and part.creation is not None and part.field is None:
       part.field = name

@@ -196,6 +196,8 @@ def attempts(
   # Sizes are taken to be shared only where the code fails without: a shared size is written for both.
   shared = ('batch', 'middle', 'all') if len(arrays) > 1 else ('middle',)
   for rank, same in itertools.product(ranks, shared):
+    if rank == 4 and same == shared[0] and len(arrays) > 1:
+      yield from _images(it, method, listed, arrays)
     yield {parameter.name: _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
     if arrays and any(parameter.role == 'optional' for parameter in listed):
       yield {parameter.name: _present(it, method, parameter, rank, arrays[0])
@@ -230,6 +232,21 @@ def _guess(
       owner = first
     dims.append(input_symbol(it, method, owner.name, axis, rank))
   return Array(tuple(dims), parameter.dtype, optional=parameter.role == 'optional')
+
+
+def _images(
+  it: Any, method: str, listed: list[Parameter], arrays: list[Parameter]
+) -> Iterator[dict[str, Value]]:
+  """Yields images with what they are conditioned on: vectors, and then sequences behind them."""
+  first = arrays[0]
+  if first.rank not in (None, 4) or first.dtype == 'int32':
+    return
+  for tail in ((2, 2), (2, 3), (3, 3)):
+    ranks = {parameter.name: tail[min(place, 1)] for place, parameter in enumerate(arrays[1:])}
+    yield {
+      parameter.name: _guess(it, method, parameter, ranks.get(parameter.name, 4), [parameter], 'batch')
+      for parameter in listed
+    }
 
 
 def _present(it: Any, method: str, parameter: Parameter, rank: int, first: Parameter) -> Value:

@@ -105,8 +105,13 @@ def _may_fit(it: Any, shape: tuple[Dim, ...], given: tuple[Dim, ...]) -> bool | 
     names = {*_names(left), *_names(right)}
   else:
     names = {*(counts[0] - counts[1]), *(counts[1] - counts[0])}
-  if not names or any(_comes_from_call(it, name) for name in names):
+  if any(name.startswith('unseen_') for name in names):
+    return None  # nothing is known of one of the sizes, so nothing speaks against the guess
+  measured = [name for name in names if _comes_from_call(it, name)]
+  if not names or len(measured) == len(names) or not all(_is_width(it, name) for name in measured):
     return False
+  if measured:
+    it.table.taken_equal([left, right])
   return None
 
 
@@ -138,6 +143,12 @@ def _names(dim: Dim) -> set[str]:
 def _comes_from_call(it: Any, name: str) -> bool:
   info = it.table.info(name)
   return info is not None and info.kind == 'input'
+
+
+def _is_width(it: Any, name: str) -> bool:
+  """Tells whether a size is the number of features of an input: that may have to be what the fields say."""
+  info = it.table.info(name)
+  return info is not None and info.rank > 2 and info.axis == info.rank - 1
 
 
 def _note_fit(it: Any, line: int) -> None:
