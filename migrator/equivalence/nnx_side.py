@@ -259,8 +259,14 @@ def _abstract(make: Callable[[], nnx.Module], size: int) -> nnx.Module:
     if size > LARGEST_CONCRETE:
       raise
     return make()
-  plain = any(not isinstance(leaf, nnx.Variable) for _, leaf in nnx.to_flat_state(nnx.state(model)))
+  arrays = jax.ShapeDtypeStruct | jax.Array | np.ndarray
+  plain = any(isinstance(leaf, arrays) for _, module in nnx.iter_modules(model)
+              for leaf in jax.tree.leaves(list(vars(module).values()), is_leaf=_is_held_apart))
   return make() if plain and size <= LARGEST_CONCRETE else model
+
+
+def _is_held_apart(value: Any) -> bool:
+  return isinstance(value, nnx.Variable | nnx.Module | nnx.List | nnx.Dict | nnx.Rngs | nnx.RngStream)
 
 
 def _same(array: np.ndarray, reference: np.ndarray | None) -> bool:
