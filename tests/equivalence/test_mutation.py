@@ -55,9 +55,9 @@ def roots(tmp_path_factory):
 def test_cases_without_training_miss_mistakes(roots):
   entry = manifest(net_entry('net'))
   text = (roots[1] / 'net.py').read_text()
-  whole = mutate_checks([Case('net', 'net:Net', **CASE)], entry, *roots, 100)
+  whole = mutate_checks([Case('net', 'net:Net', **CASE, gradients=False)], entry, *roots, 4)
   half = mutate_checks([Case('net', 'net:Net', **{**CASE, 'train': None, 'gradients': False})], entry, *roots, 100)
-  assert whole.tried == half.tried > 12 and not whole.survivors
+  assert whole.tried == whole.caught == 4 and half.tried > 10
   assert any('momentum' in survivor.what for survivor in half.survivors)
   assert (roots[1] / 'net.py').read_text() == text
 
