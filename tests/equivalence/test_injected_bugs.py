@@ -42,7 +42,8 @@ NAMED = {
   'other_structure': ('', None, 'only Linen has it'),
   'other_shape': ('', 27, 'shape (4, 6) in Linen, (1, 4, 6) in NNX'),
 }
-MODULES = ('equal', 'swapped', *BUGS)
+MODULES = ('equal', 'swapped', 'three', *BUGS)
+THREE = ('epsilon', 'momentum', 'dropout_rate')
 
 
 @pytest.fixture(scope='module')
@@ -53,6 +54,10 @@ def checker(tmp_path_factory):
     assert old in NNX
     write(linen, {f'zoo/{name}.py': LINEN})
     write(nnx, {f'zoo/{name}.py': NNX.replace(old, new) if old else NNX})
+  three = NNX
+  for name in THREE:
+    three = three.replace(*BUGS[name][:2])
+  write(nnx, {'zoo/three.py': three})
   entries = [net_entry(f'zoo.{name}') for name in MODULES if name != 'swapped']
   with Checker(manifest(*entries, net_entry('zoo.swapped', 'out', 'hidden')), linen, nnx) as checker:
     yield checker
@@ -107,6 +112,15 @@ def test_proof_and_numbers_agree(checker):
     numbers = verdicts(result)
     exact = {proof.mode for proof in result.proofs if proof.verdict.is_exact}
     assert exact & numbers.keys() and {numbers[mode] for mode in exact & numbers.keys()} == {'bitwise'}
+
+
+def test_all_mistakes_are_named_at_once(checker):
+  result = check(checker, 'three')
+  modules = [module for proof in result.proofs for module in proof.modules]
+  named = {(module.linen, module.nnx_line) for module in modules}
+  assert {(NAMED[name][0], f'zoo/three.py:{NAMED[name][1]}') for name in THREE} <= named
+  assert {path for path, _ in named} == {NAMED[name][0] for name in THREE}
+  assert all(module.linen_line.startswith('zoo/three.py:') for module in modules)
 
 
 def test_swapped_weights_are_seen(checker):
