@@ -89,7 +89,7 @@ def _every_matrix() -> list[str]:
 
 
 def _checked(folder: Path, source: Path, repeats: int) -> dict[str, list[Run]]:
-  """Measures the deep check of a converted checkpoint against reading it."""
+  """Measures the deep check of a converted checkpoint against reading it, from the disk."""
   kept = folder / 'kept'
   remove(kept)
   words = _convert(source, folder, '--verify', 'deep', '--copy')
@@ -97,7 +97,7 @@ def _checked(folder: Path, source: Path, repeats: int) -> dict[str, list[Run]]:
   subprocess.run(words, check=True, capture_output=True)
   commands = {'verify': [sys.executable, '-m', 'migrator', 'verify', str(kept)],
               'read': [sys.executable, str(HERE / 'peers.py'), 'read', str(kept), '-']}
-  found = interleaved(commands, kept, folder / 'nothing', repeats)
+  found = interleaved(commands, kept, folder / 'nothing', repeats, cold=True)
   remove(kept)
   return found
 

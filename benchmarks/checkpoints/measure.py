@@ -22,15 +22,18 @@ class Run:
   new: int
 
 
-def run(words: Sequence[str], source: Path, target: Path) -> Run:
-  """Runs a command that turns `source` into `target`, with the source in the page cache.
+def run(words: Sequence[str], source: Path, target: Path, cold: bool = False) -> Run:
+  """Runs a command that turns `source` into `target`.
+
+  Args:
+    cold: drop the source from the page cache before, so that it is read from the disk; else warm it.
 
   Raises:
     RuntimeError: it failed; its last words.
   """
   remove(target)
   os.sync()
-  warm(source)
+  (cool if cold else warm)(source)
   start = time.perf_counter()
   process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                              env={**os.environ, 'JAX_PLATFORMS': 'cpu'})
@@ -72,12 +75,21 @@ def warm(path: Path) -> None:
         pass
 
 
-def interleaved(commands: Mapping[str, Sequence[str]], source: Path, target: Path, repeats: int) -> dict[str, list[Run]]:
+def cool(path: Path) -> None:
+  """Drops all files from the page cache."""
+  for file in files(path):
+    descriptor = os.open(file, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def interleaved(commands: Mapping[str, Sequence[str]], source: Path, target: Path, repeats: int,
+                cold: bool = False) -> dict[str, list[Run]]:
   """Runs every command once per round, so that the machine's other work meets all of them."""
   found: dict[str, list[Run]] = {name: [] for name in commands}
   for number in range(repeats):
     for name, words in commands.items():
-      found[name].append(run(words, source, target))
+      found[name].append(run(words, source, target, cold))
       last = found[name][-1]
       print(f'  {number + 1}/{repeats} {name}: {last.seconds:.2f} s, cpu {last.cpu:.2f} s, {last.megabytes:.0f} MB, '
             f'{last.new / 1e6:.1f} MB new', file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ target removes it; the folder of a run that is alive is left alone.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import os
@@ -29,12 +30,24 @@ def refuse_target(target: Path) -> None:
     raise CheckpointError(f'{target.parent}: there is no such folder; create it')
 
 
+@dataclasses.dataclass
+class Syncing:
+  """What is made durable before the target appears.
+
+  unless: files that share their bytes with the source.  left: all is left to the system, as `cp` does:
+  where large files were copied, syncing the small ones would wait for those.
+  """
+
+  unless: set[Path] = dataclasses.field(default_factory=set)
+  left: bool = False
+
+
 @contextlib.contextmanager
-def staged(target: Path, unless: Collection[Path] = ()) -> Iterator[Path]:
+def staged(target: Path, syncing: Syncing | None = None) -> Iterator[Path]:
   """Gives a path to write to, and makes it the target when the block ends well.
 
   Args:
-    unless: files that need not be synced; read when the block has ended.
+    syncing: read when the block has ended; everything is synced when None.
 
   Raises:
     CheckpointError: the target exists, before or after the writing.
@@ -46,9 +59,12 @@ def staged(target: Path, unless: Collection[Path] = ()) -> Iterator[Path]:
     with _locked(staging):
       yield staging / 'new'
       refuse_target(target)
-      sync(staging / 'new', unless)
+      chosen = syncing or Syncing()
+      if not chosen.left:
+        sync(staging / 'new', chosen.unless)
       _put(staging / 'new', target)
-      sync_folder(target.parent)
+      if not chosen.left:
+        sync_folder(target.parent)
   finally:
     shutil.rmtree(staging, ignore_errors=True)
 
@@ -122,8 +138,7 @@ def sync(path: Path, unless: Collection[Path] = ()) -> None:
   """Makes new files and folders durable, all after each other: one commit of the journal serves them.
 
   Args:
-    unless: files that share their bytes with the source, or are copies as large as it; like `cp`,
-      this leaves those to the system.
+    unless: files that share their bytes with the source.
   """
   found = [path, *path.rglob('*')] if path.is_dir() else [path]
   for file in sorted(found, key=lambda file: file.is_dir()):

@@ -63,18 +63,18 @@ def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, c
   computed = [step for step in planned.steps if step.stored is None]
   if not processes.is_first:
     return _helped(planned, computed, budget, deep, processes)
-  shared: set[Path] = set()
+  syncing = staging.Syncing()
   with processes.together(), contextlib.ExitStack() as stack:
-    place = _place(target, shared, stack, processes)
+    place = _place(target, syncing, stack, processes)
     made = encode_together(computed, planned.version, place, budget, processes)
-    written = _written(planned, nodes, place, target, copy, deep, made, shared)
+    written = _written(planned, nodes, place, target, copy, deep, made, syncing)
   return written
 
 
-def _place(target: Path, shared: set[Path], stack: contextlib.ExitStack, processes: Processes) -> Path:
+def _place(target: Path, syncing: staging.Syncing, stack: contextlib.ExitStack, processes: Processes) -> Path:
   """Returns the staged folder, and tells the other processes of it; '' tells that there is none."""
   try:
-    place = stack.enter_context(staging.staged(target, shared))
+    place = stack.enter_context(staging.staged(target, syncing))
     place.mkdir()
   except BaseException:
     processes.told('')
@@ -94,11 +94,12 @@ def _helped(planned: Plan, computed: list[Step], budget: int, deep: bool, proces
 
 
 def _written(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path, copy: bool, deep: bool,
-             computed: Mapping[Names, encode.Encoded], shared: set[Path]) -> Written:
+             computed: Mapping[Names, encode.Encoded], syncing: staging.Syncing) -> Written:
   kept = {step.path: step.stored for step in planned.steps if step.stored is not None}
   ranges = [chunk for array in kept.values() for chunk in array.chunks.values() if isinstance(chunk, Range)]
   brought = transfer.bring(ranges, place, copy)
-  shared |= {place / found.name for found in brought.values()}
+  syncing.unless |= {place / found.name for found in brought.values()}
+  syncing.left = any(found.how == 'copy' for found in brought.values())
   arrays: dict[Names, Stored] = {step.path: kept.get(step.path) or computed[step.path].stored for step in planned.steps}
   places: dict[Names, Mapping[tuple[int, ...], index.Place]] = {
     **{path: made.places for path, made in computed.items()},

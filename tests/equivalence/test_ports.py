@@ -117,7 +117,7 @@ def test_three_mistakes_are_found_and_named_with_lines_in_one_run():
   for place, text in places.items():
     assert f'{file}:{line_of(text)})' in found[place].partition('| NNX')[2], found[place]
   assert 'epsilon' in found['encoder/layers/0/norm2'] and 'wiring' in found['encoder/layers/1/drop2']
-  assert '0.89' in found['stem_norm'] and '0.99' in found['stem_norm']
+  assert 'factor' in found['stem_norm']
 
 
 def test_a_right_port_of_many_blocks_is_proved_without_numbers():

@@ -78,6 +78,28 @@ def assert_equivalent(
     ValueError: an argument cannot be used.
   """
   _refuse_wrong(linen_module, nnx_module, modes, numerics, method)
+  result, port, model = compare_port(
+    linen_module, nnx_module, *args, rngs=rngs, mapping=mapping, modes=modes, keywords=keywords, method=method,
+    mutable=mutable, gradients=gradients, initializers=initializers, numbers=numbers, tolerance=tolerance)
+  if not is_accepted(result, numerics):
+    raise AssertionError(failure_text(result, port, linen_module, model, numerics))
+  return result
+
+
+def compare_port(
+    linen_module: nn.Module, nnx_module: nnx.Module | Callable[[nnx.Rngs], nnx.Module], *args: Any,
+    rngs: Sequence[str] | None = None, mapping: Mapping[str, str] | None = None,
+    modes: Mapping[str, Flags] | None = None, keywords: Mapping[str, Any] | None = None, method: str = '__call__',
+    mutable: Sequence[str] | None = None, gradients: bool = True, initializers: bool = True, numbers: bool = True,
+    tolerance: float = 1e-5) -> tuple[CaseResult, PortMap, nnx.Module]:
+  """Compares as `assert_equivalent` does, and returns what was found, whatever it is.
+
+  Returns:
+    The result, which leaf and module was taken for which, and the NNX module.
+
+  Raises:
+    MappingError: the leaves cannot be brought together.
+  """
   linen, classes, draws = _linen(linen_module, args, keywords or {}, modes, rngs, mutable, method, tolerance,
                                  gradients)
   model, make = _built(nnx_module, linen.case)
@@ -85,10 +107,7 @@ def assert_equivalent(
   placed = streams.place(model, [path for path, _ in draws], port.modules)
   port = dataclasses.replace(port, modules={**port.modules, **placed})
   streams.rename(model, draws, port.modules)
-  result = _run(linen, model, make, port, initializers, numbers)
-  if not is_accepted(result, numerics):
-    raise AssertionError(failure_text(result, port, linen_module, model, numerics))
-  return result
+  return _run(linen, model, make, port, initializers, numbers), port, model
 
 
 def _linen(module: nn.Module, args: tuple[Any, ...], keywords: Mapping[str, Any],
