@@ -95,7 +95,7 @@ class CaseResult:
     differs = DIFFERS in verdicts or any(proof.verdict is Verdict.DIFFERS for proof in self.proofs)
     compared = compared or any(proof.verdict.is_equal for proof in self.proofs if proof.mode != 'weights')
     # Without numbers the proofs of what is computed are all there is.
-    unproved = not self.parts and any(not proof.verdict.is_equal and proof.mode not in ('init', 'keys')
+    unproved = not self.parts and any(not proof.verdict.is_equal and proof.mode not in ('init', 'keys', 'batch of one')
                                       for proof in self.proofs)
     if self.failure or ERROR in verdicts or not differs and (unproved or not compared):
       return FAILURE

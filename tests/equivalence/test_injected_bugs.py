@@ -80,7 +80,8 @@ def test_equal_pair_is_bitwise_in_every_part(checker):
   assert result.exit_code == 0
   assert 'random keys: 2 of Linen replayed' in result.parts[3].notes
   assert {proof.mode: proof.verdict.level for proof in result.proofs} == dict.fromkeys(
-    ['weights', 'eval', 'eval state', 'train', 'train state', 'gradient', 'step', 'init', 'keys'], 'L0')
+    ['weights', 'eval', 'eval state', 'train', 'train state', 'gradient', 'step',
+     'batch of one', 'init', 'keys'], 'L0')
   assert result.proofs[1].shapes == 'for every batch size of 2 and more' and not result.proofs[1].modules
   assert len(result.proofs[1].linen_hash) == 64
 

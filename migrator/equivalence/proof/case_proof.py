@@ -28,6 +28,7 @@ from migrator.manifest import Manifest
 WEIGHTS = 'weights'
 SEEDS = (1, 2)
 AUDITED = 'audited'
+SINGLE = 'batch of one'
 STEPS = 'a step equal from any parameters and any optimizer state is any number of equal steps'
 DISTRIBUTION = 'every variable is the same function of its own key; the numbers of a seed are not the same'
 TRACED = 'what Python decides while tracing (flags, dtypes, sizes) is proved for the values of the case'
@@ -54,7 +55,7 @@ class CaseProof:
   """Proves one case with two workers.
 
   proofs of modes that cannot be traced say why; only a worker that ended raises WorkerError.
-  modes: those to prove ('eval', 'train', 'gradient', 'step', 'init', 'keys'); None for all.
+  modes: those to prove ('eval', 'train', 'gradient', 'step', 'batch of one', 'init', 'keys'); None for all.
   """
 
   def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess,
@@ -82,6 +83,8 @@ class CaseProof:
       found += self._guarded('gradient', lambda: [self._gradient(modes[-1])])
       if self._case.optimizer and found[-1].mode == 'gradient':
         found += self._guarded('step', lambda: [self._step(found[-1])])
+    if PLANS[self._plans[0]].batch:
+      found += self._guarded(SINGLE, lambda: [self._single(modes[-1])])
     found += self._guarded('init', lambda: [self._initial()])
     if self._case.rngs:
       found += self._guarded('keys', lambda: [self._audited(modes[-1])])
@@ -145,6 +148,16 @@ class CaseProof:
     except WorkerError as error:
       return _not_proved('gradient', error)
     return self._judged('gradient', pair, climbed, ('gradient',))
+
+  def _single(self, mode: str) -> ModeProof:
+    """A batch of one: symbols stand for two and more, because arrays of size one are broadcast."""
+    try:
+      pair = self._pair('forward', mode, SINGLE)
+      climbed = climb(pair.linen, pair.nnx, functools.partial(self._marks, pair))
+      climbed = self._evaluated(pair, climbed) if _open(climbed) else climbed
+    except WorkerError as error:
+      return _not_proved(SINGLE, error)
+    return self._judged(SINGLE, pair, climbed, ('output', 'state'))
 
   def _step(self, gradient: ModeProof) -> ModeProof:
     """The optimizer's step on equal gradients; with them it is a whole training step, and so any number."""
@@ -261,7 +274,7 @@ class CaseProof:
     names = [name for name in dict.fromkeys((*climbed.reading.linen, *climbed.reading.nnx))
              if name.split('/')[0] in groups]
     proof = self._summed(mode, pair, [_output(name, climbed) for name in names], self._assumptions(pair))
-    if proof.verdict.is_exact or pair.kind not in ('forward', 'gradient'):
+    if proof.verdict.is_exact or mode == SINGLE or pair.kind not in ('forward', 'gradient'):
       return proof
     return dataclasses.replace(proof, modules=self._located(pair, proof))
 

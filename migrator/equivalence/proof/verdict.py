@@ -104,7 +104,8 @@ class ModuleVerdict:
 class ModeProof:
   """The proof of one mode of one case.
 
-  mode: 'weights' (every leaf has its place), 'eval', 'eval state', 'train', 'train state', 'gradient', 'step', 'init', 'keys'.
+  mode: 'weights' (every leaf has its place), 'eval', 'eval state', 'train', 'train state', 'gradient', 'step',
+  'batch of one' (where the others hold for every batch size of 2 and more), 'init', 'keys'.
   verdict: the worst of all outputs.
   shapes: for which shapes the claim holds, in words.
   outputs: number of arrays compared.  lower: those that are not the same program, worst first.
