@@ -24,7 +24,7 @@ def check(path: Path) -> int:
     path: the folder with the list, or one with a single such item.
 
   Returns:
-    The number of bytes of arrays that were read.
+    The number of bytes that were read; small arrays lie in the files of the index.
 
   Raises:
     CheckpointError: there is no list, or bytes differ from it; the arrays and files are listed.
@@ -40,7 +40,7 @@ def check(path: Path) -> int:
   problems += [f'{name}: its bytes are not as they were written' for name in sorted(changed)]
   if problems:
     raise CheckpointError(f'{item}: differs from its list of sums; {DAMAGED}:', problems)
-  return sum(job[2] for job in jobs)
+  return sum(job[2] for job in jobs) + sum(value[0] for value in listed['files'].values())
 
 
 def _item(path: Path) -> Path:
