@@ -1,4 +1,4 @@
-"""Proves a target against what was planned, and checks a checkpoint against its list of sums.
+"""Proves a target against what was planned.
 
 The index proof reads the target's index back (through TensorStore, which did not write it) and compares every
 entry: the same bytes of the same files under the same metadata are the same values.
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from migrator.checkpoints import codec, folder, names, sums, zarr
+from migrator.checkpoints import bitrot, codec, names, sums, zarr
 from migrator.checkpoints.encode import Encoded
 from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.expressions import Expression, Source
@@ -24,6 +24,7 @@ from migrator.checkpoints.transfer import Brought
 
 Names = tuple[str, ...]
 SUMS = sums.NAME
+check = bitrot.check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,20 +148,3 @@ def _decodes_to(array: Stored, value: Expression, path: Names) -> bool:
     if np.ascontiguousarray(got).tobytes() != np.ascontiguousarray(evaluate(value, region)).tobytes():
       return False
   return True
-
-
-def check(path: Path) -> int:
-  """Compares a checkpoint with its list of sums, byte by byte.
-
-  Returns:
-    The number of bytes that were read.
-
-  Raises:
-    CheckpointError: there is no list, or bytes differ from it; the leaves are listed.
-  """
-  from migrator.checkpoints.layouts import orbax
-  item = orbax.item_of(path)
-  if not (item / SUMS).is_file():
-    raise CheckpointError(f'{item}: it has no list of sums ({SUMS}); `linen2nnx convert --verify=deep` writes it')
-  listed = sums.parse(folder.read_json(item, SUMS), item)
-  return sums.compare(listed, item, lambda: _arrays(item))

@@ -13,6 +13,7 @@ from rewrites.registry import layer_for, manual_reason
 from .bridge.linen_member import check as check_bridged
 from .expand.wanted import runs_often, twice
 from .layer_call import Refused
+from .linen_faces import uses_linen_face
 from .loops import key_of, loops_of, resolved_name
 from .naming import (
   Namer,
@@ -47,6 +48,9 @@ def eligible(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> None:
       reasons.append(f'{name} is overridden')
   for method in source.own_methods.values():
     reasons += _decorators(method)
+  line = uses_linen_face(source)
+  if line is not None:
+    reasons.append(f'it uses a class that is NNX now as a Linen class (line {line})')
   if source.node.keywords:
     reasons.append(f'class arguments ({", ".join(str(item.arg) for item in source.node.keywords)})')
   if reasons:

@@ -27,7 +27,7 @@ def command(path: Path) -> int:
   index only: an array with flipped bits is restored with wrong values.
   """
   existing([path])
-  from migrator.checkpoints.verify import check
+  from migrator.checkpoints.bitrot import check
 
   click.echo(f'{path}: every array is as it was written ({check(path.resolve())} bytes read)')
   return 0

@@ -54,7 +54,7 @@ class Walk:
   def _kept(self, scope: Scope) -> list[State]:
     """The class stays Linen and keeps its names; below the faces of NNX classes stand NNX names."""
     if not scope.entry.faces:
-      return [self._place(State(), Placed(scope.linen, scope.nnx), None)]
+      return [self._place(State(), self._ruled(Placed(scope.linen, scope.nnx)), None)]
     if self.linen is None or self.nnx is None:
       note = (f'class {scope.entry.name} stays Linen and uses classes that are NNX now '
               f'({", ".join(scope.entry.faces)}): which of its names are theirs is only known with both trees; give the '
@@ -66,12 +66,12 @@ class Walk:
     """Every node below: kept where both sides have the same leaves, else one of the faces, else what is below it."""
     assert self.linen is not None and self.nnx is not None
     if self._same_leaves(linen, nnx):
-      return [self._place(state, Placed(linen, nnx), None)]
+      return [self._place(state, self._ruled(Placed(linen, nnx)), None)]
     if linen != scope.linen:
       inside = [self.module(name, linen, nnx) for name in scope.entry.faces if name != scope.entry.name]
       fitting = [found for found in inside if found.cost < WRONG]
       if fitting:
-        return merge(self._place(state, Placed(linen, nnx, rules=found.state.meaning(), inside=found), None)
+        return merge(self._place(state, Placed(linen, nnx, rules=_rules_of(found.state), inside=found), None)
                      for found in fitting)
     states = [state]
     for name in sorted(self.linen.names.get(linen, ())):
@@ -136,7 +136,7 @@ class Walk:
     if not self._present(linen, nnx, member.collection):
       required = member.collection == 'params' or (self.linen is not None and self._nnx_has(nnx))
       return self._absent(state, 'variable', f'{member.collection}/{show(linen)}', nnx, required)
-    placed = Placed(linen, nnx, collection=member.collection)
+    placed = self._ruled(Placed(linen, nnx, collection=member.collection))
     return self._place(_unnamed(state, found), placed, member.collection)
 
   def _submodule(self, member: Submodule, scope: Scope, state: State) -> Iterable[State]:
@@ -175,10 +175,16 @@ class Walk:
     class_name = names.class_of(member, linen, self.manifest)
     if class_name is not None and ':' in class_name:
       inside = self.module(class_name, linen, nnx)
-      return self._place(state, Placed(linen, nnx, rules=inside.state.meaning(), inside=inside), None)
+      return self._place(state, Placed(linen, nnx, rules=_rules_of(inside.state), inside=inside), None)
     placed = Placed(linen, nnx, record=self.layer_for(class_name) if class_name else None)
+    return self._place(state, self._ruled(placed), None)
+
+  def _ruled(self, placed: Placed) -> Placed:
+    """The same with its rules by whole paths."""
     rules, missing = self.relative_rules(placed)
-    return self._place(state, dataclasses.replace(placed, rules=(frozenset(rules), tuple(missing))), None)
+    absolute = {((*placed.nnx, *path), tuple((collection, *placed.linen, *leaf) for collection, leaf in sources), axis)
+                for path, sources, axis in rules}
+    return dataclasses.replace(placed, rules=frozenset({*absolute, *missing}))
 
   def _place(self, state: State, placed: Placed, collection: str | None) -> State:
     """Uses a node: its cost is what fits on one side only."""
@@ -244,6 +250,11 @@ class Walk:
       if isinstance(member, Submodule) and not member.transparent and not self._may_be_empty(member.cls):
         return False
     return True
+
+
+def _rules_of(state: State) -> frozenset:
+  """What all placements below a module do, so that it does not matter through which classes it is done."""
+  return frozenset().union(*(placed.rules for placed in state.placed), state.shared)
 
 
 def _keeps_names(entry: ClassMap) -> bool:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from migrator.weights.errors import WeightsError
@@ -25,8 +25,8 @@ class Placed:
   """A Linen node that is an NNX node.
 
   record: the layer's record; None for leaves that keep their paths.
-  rules: what it does to the leaves below; two placements are the same if they do the same, so that it
-    does not matter which of two layers with the same parameters stands there.
+  rules: what it does to the leaves below, by whole paths; two placements are the same if they do the
+    same, so that it does not matter which of two layers or classes with the same parameters stands there.
   collection: set for a variable of the class itself.
   inside: the parse of a project class, which then lists its own placements.
   """
@@ -34,7 +34,7 @@ class Placed:
   linen: Path
   nnx: NnxPath
   collection: str | None = None
-  rules: Hashable = None
+  rules: frozenset = frozenset()
   record: Layer | None = dataclasses.field(default=None, compare=False)
   inside: Outcome | None = dataclasses.field(default=None, compare=False)
 

@@ -132,6 +132,46 @@ def test_a_second_run_changes_nothing(tmp_path, name):
   assert migrate([root], root).files == []
 
 
+FLATTENED = """
+from flax import linen as nn
+
+
+class Head(nn.Module):
+  width: int
+
+  @nn.compact
+  def __call__(self, x):
+    return nn.Dense(self.width)(x)
+
+
+class Net(nn.Module):
+  strides: tuple
+
+  @nn.compact
+  def __call__(self, x):
+    hidden = x
+    for stride in self.strides:
+      hidden = nn.Conv(4, (3, 3), strides=stride)(hidden)
+    hidden = hidden.reshape(x.shape[0], -1)
+    return {head}(3)(hidden)
+"""
+
+
+@pytest.mark.parametrize('head', ['Head', 'make'])
+def test_what_uses_nnx_as_linen_stays_linen_in_a_second_run(tmp_path, head):
+  from migrator.codemod import migrate
+
+  text = FLATTENED.replace('{head}', head) + '\n\ndef make(width):\n  return Head(width)\n' * (head == 'make')
+  source = written_tree(tmp_path / 'linen', {'net.py': text})
+  root, result = migrated_tree(source, tmp_path / 'nnx')
+  assert [row.outcome for row in result.classes] == ['native', 'left']
+  assert 'as_linen(' in (root / 'net.py').read_text()
+  again = migrate([root], root)
+  assert again.files == []
+  (row,) = again.classes
+  assert 'it uses a class that is NNX now as a Linen class (line ' in row.reasons[0]
+
+
 def test_packages_import_the_helper_of_the_class(tmp_path):
   source = written_tree(
     tmp_path / 'linen',

@@ -237,7 +237,9 @@ def test_optional_norms_in_a_loop(layers, normed):
 
 def test_layers_with_the_same_parameters_are_one_map():
   kinds = ('Conv', 'ConvTranspose', 'Dense')
-  program = manifest(Branch(tuple((named('conv', kind, 'conv'),) for kind in kinds)))
+  own = (Leaf('kernel', 'params', ('kernel',)), Leaf('bias', 'params', ('bias',)))
+  bodies = [(named('conv', kind, 'conv'),) for kind in (*kinds, 'm:Own')]
+  program = manifest(Branch(tuple(bodies)), Own=own)
   paths = [('params', 'conv', 'kernel'), ('params', 'conv', 'bias')]
   assert [rule.nnx for rule in compose(program, 'm:Root', paths)] == [('conv', 'bias'), ('conv', 'kernel')]
 

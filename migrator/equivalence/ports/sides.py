@@ -103,9 +103,8 @@ class NnxPort(NnxSide):
       return self._call(ready, model, mode)[0]
 
     optimizer = value_of(ready.case.optimizer, self._names) if ready.case.optimizer else None
-    graph, state = nnx.split(ready.model)
-    model = nnx.merge(graph, jax.eval_shape(lambda: state))
-    self._programs = NnxPrograms(AbstractModel(model, self._port.leaves, variables), self._make, call_of,
+    # The model with its numbers: plain arrays among its attributes are no weights, and calls may need them.
+    self._programs = NnxPrograms(AbstractModel(nnx.clone(ready.model), self._port.leaves, variables), self._make, call_of,
                                  nested(variables), ready.inputs, optimizer)
     modules = [['/'.join(linen), '/'.join(map(str, own))] for linen, own in self._port.modules.items()]
     return Message({'digest': '', 'leaves': len(self._port.leaves.rules), 'modules': modules})
