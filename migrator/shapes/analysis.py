@@ -54,6 +54,7 @@ class Analysis:
   arguments: abstract call arguments, by method; parameters: their roles.
   subject: the instance that stands for `self`.
   results: what each method returns.
+  exhausted: True if no method was given arguments that had not been tried before.
   """
 
   source: Any
@@ -65,6 +66,7 @@ class Analysis:
   results: dict[str, Value]
   unsized: list[tuple[int, str]]
   users: list[str] = dataclasses.field(default_factory=list)
+  exhausted: bool = True
 
   def late_fields(self) -> dict[str, Late | Partial]:
     """Fields whose value another class only knows at the call."""
@@ -167,7 +169,7 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
     found, seen = _interpret(project, source, methods, observed, choice, evidence.summaries)
     if best is None or _score(found) < _score(best):
       best, best_seen = found, seen
-    if _score(best) == 0 or _hopeless(tried, found):
+    if _score(best) == 0 or found.exhausted or _hopeless(tried, found):
       break
   assert best is not None
   best.users = sorted({seen.user for seen in observed})
@@ -281,6 +283,7 @@ def _methods(
     listed = parameters(method.node)
     calls = _distinct([seen.call for seen in observed if seen.method == name])
     options = list(_take(attempts(it, name, listed, calls), choice + 1))
+    analysis.exhausted = analysis.exhausted and len(options) <= choice
     bound = options[-1] if len(options) > choice or name == '__call__' else options[0]
     analysis.parameters[name], analysis.arguments[name] = listed, bound
     env: dict[str, Value] = {'self': analysis.subject, **bound}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import oracle
+from .keys import NoKey, memory_key
 from .symbols import SymbolInfo
 from .values import Array, Late, Opaque, Unknown, Value
 
@@ -180,7 +181,21 @@ def _told(node: ast.FunctionDef, name: str) -> int | None:
 def attempts(
   it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]
 ) -> Iterator[dict[str, Value]]:
-  """Yields argument values to try, the most trustworthy first."""
+  """Yields argument values to try, the most trustworthy first and none twice."""
+  seen = set()
+  for bound in _plausible(it, method, listed, evidence):
+    try:
+      key = memory_key(bound)
+    except NoKey:
+      key = len(seen)
+    if key not in seen:
+      seen.add(key)
+      yield bound
+
+
+def _plausible(
+  it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]
+) -> Iterator[dict[str, Value]]:
   names = [parameter.name for parameter in listed if parameter.role == 'array']
   followed = [
     call
