@@ -192,6 +192,8 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
     (0, value.reason) for value in found.results.values() if isinstance(value, Unknown)
   ]
   tried.append(problems)
+  if not problems:
+    return False  # all is known, and what was guessed is doubted: another rank may agree with the code
   if any(text.endswith('too large to follow') for _, text in found.record.refusals):
     return True
   if problems and not any(_ABOUT_RANK.search(reason) for _, reason in problems):
@@ -350,12 +352,7 @@ def _sizes_of_batches(analysis: Analysis) -> bool:
       for use in creation.uses
       if use.args and isinstance(use.args[0], Array) and use.args[0].shape
     ]
-    names = {
-      name
-      for dim in dims
-      if oracle.is_symbolic(dim)
-      for name in re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))
-    }
+    names = _symbols_of(dims, analysis.table)
     infos = [analysis.table.info(name) for name in names]
     if any(info is not None and info.kind == 'input' and info.axis == 0 and info.rank > 1 for info in infos):
       return True
@@ -471,3 +468,19 @@ __all__ = [
   'unsized',
   'users_first',
 ]
+
+
+def _symbols_of(dims: list[Any], table: SymbolTable) -> set[str]:
+  """Returns the names of the symbols in some sizes; a size that a loop changes has those it enters the loop with."""
+  found: set[str] = set()
+  pending = list(dims)
+  while pending:
+    dim = pending.pop()
+    if not oracle.is_symbolic(dim):
+      continue
+    for name in set(re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))) - found:
+      found.add(name)
+      info = table.info(name)
+      if info is not None and info.kind == 'carried':
+        pending.append(info.entry)
+  return found

@@ -251,6 +251,9 @@ def _opaque(
   if function.kind == 'module':
     return Unknown(f'the module in {function.source} is not known', node.lineno)
   array = next((arg for arg in args if isinstance(arg, Array) and arg.dtype != 'key'), None)
+  if array is not None and re.search(r'\)\.\w+$', function.source or ''):
+    # An activation keeps the shape; a method of an object made here may do anything.
+    return Unknown(f'{function.source} could not be followed', node.lineno)
   if array is not None:
     it.note(node.lineno, f'{function.source or "a function"} was taken to keep the shape of its argument')
     return Array(array.shape, array.dtype)
