@@ -111,7 +111,7 @@ def plan_one(plan: ClassPlan, plans: dict[str, ClassPlan], project: Any, options
   Raises:
     Refused, NotStatic: it cannot be native.
   """
-  eligible(plan, plans)
+  eligible(plan, plans, project)
   plan_flags(plan)
   plan_members(plan, plans, options.names == 'linen')
   plan_guards(plan)

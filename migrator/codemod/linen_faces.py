@@ -10,30 +10,33 @@ from typing import Any
 
 from rewrites.bridge import AS_LINEN
 
-from .names_in import read
 
-
-def uses_linen_face(source: Any) -> int | None:
-  """Returns the line where a class, or what it names in its own file, calls `as_linen`; None if nothing does.
+def uses_linen_face(source: Any, project: Any) -> int | None:
+  """Returns the line where a class, or a function or value of the project it names, calls `as_linen`; else None.
 
   source: the class.
   """
-  module = source.module
-  binding = module.bindings.get(AS_LINEN.name)
-  if binding is None or binding.kind != 'import':
+  if not any(AS_LINEN.name in module.bindings for module in project.modules.values()):
     return None
-  pending: list[ast.AST] = [source.node]
+  pending: list[tuple[Any, ast.AST]] = [(source.module, source.node)]
   seen: set[str] = set()
   while pending:
-    node = pending.pop()
-    line = next((child.lineno for child in ast.walk(node) if _is_call(child)), None)
+    module, node = pending.pop()
+    nodes = list(ast.walk(node))
+    line = next((child.lineno for child in nodes if _is_call(child)), None)
     if line is not None:
       return line
-    for name in sorted(read(node) - seen):
-      seen.add(name)
-      found = module.functions.get(name) or module.assignments.get(name)
-      if found is not None:
-        pending.append(found)
+    for child in nodes:
+      if not isinstance(child, (ast.Name, ast.Attribute)):
+        continue
+      home, _, name = (project.resolve_node(module, child) or '').partition(':')
+      found = project.modules.get(home)
+      if found is None or not name or f'{home}:{name}' in seen:
+        continue
+      seen.add(f'{home}:{name}')
+      value = found.functions.get(name) or found.assignments.get(name)
+      if value is not None:
+        pending.append((found, value))
   return None
 
 

@@ -34,7 +34,7 @@ _CONTAINERS = (ast.List, ast.Tuple, ast.Dict, ast.ListComp, ast.DictComp, ast.Ge
 _VARIABLES = ('param', 'variable')
 
 
-def eligible(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> None:
+def eligible(plan: ClassPlan, plans: Mapping[str, ClassPlan], project: Any) -> None:
   """Raises Refused with all reasons why the class cannot be native."""
   source, record = plan.source, plan.analysis.record
   reasons = [f'{text} (line {line})' for line, text in dict.fromkeys(record.refusals)]
@@ -48,7 +48,7 @@ def eligible(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> None:
       reasons.append(f'{name} is overridden')
   for method in source.own_methods.values():
     reasons += _decorators(method)
-  line = uses_linen_face(source)
+  line = uses_linen_face(source, project)
   if line is not None:
     reasons.append(f'it uses a class that is NNX now as a Linen class (line {line})')
   if source.node.keywords:

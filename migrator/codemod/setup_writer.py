@@ -32,6 +32,7 @@ class SetupWriter:
     self.source = owner.source
     self.edits = Edits(owner.source)
     self.followed: set[str] = set()
+    self.begun: set[str] = set()  # sizes of a loop that a statement before it has begun with
     self.dropped: set[int] = set()
     self.only_arrays: set[str] = set()
     self.array_attributes = self._array_attributes()
@@ -119,7 +120,8 @@ class SetupWriter:
     used = [item for item in used if item.symbol not in self.followed]
     if used:
       self.followed |= {item.symbol for item in used}
-      entries = [f'{item.name} = {self.sizes.text(item.entry)}' for item in used]
+      begun = self.begun
+      entries = [f'{item.name} = {self.sizes.text(item.entry)}' for item in used if item.symbol not in begun]
       updates = [
         f'{item.name} = {self.sizes.text(item.update, {}, _loops_of(item.update, self.sizes, node))}'
         for item in used
@@ -150,6 +152,8 @@ class SetupWriter:
     if fresh and own and isinstance(node.value, ast.ListComp):
       self._as_loop(node, fresh, text)
       return
+    if fresh:
+      self._first_step(node, fresh)
     if kind is not None:
       text = f'{kind}({_as_list(node.value, text)})'
     if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and node.targets[0].id == text:
@@ -160,6 +164,23 @@ class SetupWriter:
       self._guarded(node, member, text)
       return
     self.edits.replace(node.value, self._indented(node, text))
+
+  def _first_step(self, node: ast.Assign, fresh: list[Any]) -> None:
+    """`layers = [first]` before the loop that makes the list longer: the size enters here and changes once.
+
+    Raises:
+      Refused, NotStatic: the list does not begin with one module, or the change is only known in the loop.
+    """
+    if not isinstance(node.value, ast.List) or len(node.value.elts) != 1:
+      raise Refused(f'the size {fresh[0].name} of a loop is needed before it (line {node.lineno})')
+    self.begun |= {item.symbol for item in fresh}
+    indent = self.source.indent(node)
+    entries = [f'{item.name} = {self.sizes.text(item.entry)}' for item in fresh]
+    updates = [f'{item.name} = {self.sizes.text(item.update)}' for item in fresh]
+    start = self.source.line_start(self.source.own_start(node))
+    self.edits.replace_range(start, start, ''.join(f'{indent}{line}\n' for line in entries))
+    end = self.source.line_end(self.source.end(node) - 1)
+    self.edits.replace_range(end, end, ''.join(f'{indent}{line}\n' for line in updates))
 
   def _guarded(self, node: ast.Assign, member: Member, text: str) -> None:
     """Linen makes no weights for a layer that is only applied with those of others; NNX makes no layer."""
