@@ -6,7 +6,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-_NEW_OBJECTS = 100_000
+_NEW_OBJECTS = 400_000
 
 
 @contextlib.contextmanager

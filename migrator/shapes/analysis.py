@@ -165,11 +165,14 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
   best: Analysis | None = None
   best_seen: dict[Any, Any] = {}
   tried: list[list[tuple[int, str]]] = []
+  idle = 0
   for choice in _choices(project, source, methods, observed):
     found, seen = _interpret(project, source, methods, observed, choice, evidence.summaries)
-    if best is None or _score(found) < _score(best):
+    idle = 0 if best is None or _score(found) < _score(best) else idle + 1
+    if idle == 0:
       best, best_seen = found, seen
-    if _score(best) == 0 or found.exhausted or _hopeless(tried, found):
+    assert best is not None
+    if _score(best) == 0 or found.exhausted or _hopeless(tried, found) or idle >= _patience(best):
       break
   assert best is not None
   best.users = sorted({seen.user for seen in observed})
@@ -201,6 +204,11 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
   # Every rank is tried in several ways before the next one.
   patience = 8 if any(_RANK_ITSELF.search(reason) for _, reason in problems) else 3
   return len(tried) >= patience and all(other == problems for other in tried[-patience:])
+
+
+def _patience(best: Analysis) -> int:
+  """Returns how many attempts in a row may be no better: few if only what the class returns is not known."""
+  return 7 if best.unsized else 3
 
 
 def _choices(project: Any, source: Any, methods: list[str], observed: list[Observed]) -> list[int]:
