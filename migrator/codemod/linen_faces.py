@@ -16,7 +16,8 @@ def uses_linen_face(source: Any, project: Any) -> int | None:
 
   source: the class.
   """
-  if not any(AS_LINEN.name in module.bindings for module in project.modules.values()):
+  modules = (project.whole or project).modules
+  if not any(AS_LINEN.name in module.bindings for module in modules.values()):
     return None
   pending: list[tuple[Any, ast.AST]] = [(source.module, source.node)]
   seen: set[str] = set()
@@ -30,7 +31,7 @@ def uses_linen_face(source: Any, project: Any) -> int | None:
       if not isinstance(child, (ast.Name, ast.Attribute)):
         continue
       home, _, name = (project.resolve_node(module, child) or '').partition(':')
-      found = project.modules.get(home)
+      found = modules.get(home)
       if found is None or not name or f'{home}:{name}' in seen:
         continue
       seen.add(f'{home}:{name}')
@@ -41,4 +42,7 @@ def uses_linen_face(source: Any, project: Any) -> int | None:
 
 
 def _is_call(node: ast.AST) -> bool:
-  return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == AS_LINEN.name
+  if not isinstance(node, ast.Call):
+    return False
+  name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, 'id', '')
+  return name == AS_LINEN.name

@@ -72,6 +72,7 @@ class Project:
     self.root = index.root
     self.index = index
     self.modules: dict[str, SourceModule] = {}
+    self.whole: Project | None = None  # of a part: what it is a part of
     self._may_use_linen: frozenset[str] = frozenset()
     self.classes: dict[str, SourceClass] = {}
     self.suspicious: list[Finding] = []
@@ -101,6 +102,7 @@ class Project:
   def part(self, names: Collection[str]) -> Project:
     """Returns the same project with only the modules `names` listed in `modules`; all its classes stay known."""
     part = copy.copy(self)
+    part.whole = self.whole or self
     part.modules = {name: module for name, module in self.modules.items() if name in names}
     return part
 

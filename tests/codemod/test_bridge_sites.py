@@ -172,6 +172,22 @@ def test_what_uses_nnx_as_linen_stays_linen_in_a_second_run(tmp_path, head):
   assert 'it uses a class that is NNX now as a Linen class (line ' in row.reasons[0]
 
 
+def test_linen_faces_in_functions_of_other_files_are_seen(tmp_path):
+  from pathlib import Path
+
+  from migrator.codemod.linen_faces import uses_linen_face
+  from migrator.source.project import read_project
+
+  net = FLATTENED.replace('{head}', 'Head')
+  made = 'from helpers import as_linen\nfrom flax import linen as nn\n\n\ndef make(width):\n  return as_linen(nn.Dense)(width)\n'
+  written_tree(tmp_path / 'linen', {'made.py': made, 'net.py': net.replace('Head(3)', 'made.make(3)').replace(
+    'from flax', 'import made\nfrom flax', 1)})
+  root = Path(tmp_path / 'linen')
+  project = read_project([root], root)
+  assert uses_linen_face(project.classes['net:Net'], project.part(['net'])) == 6
+  assert uses_linen_face(project.classes['net:Head'], project) is None
+
+
 def test_packages_import_the_helper_of_the_class(tmp_path):
   source = written_tree(
     tmp_path / 'linen',
