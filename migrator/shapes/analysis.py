@@ -195,8 +195,9 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
     (0, value.reason) for value in found.results.values() if isinstance(value, Unknown)
   ]
   tried.append(problems)
-  if not problems:
-    return False  # all is known, and what was guessed is doubted: another rank may agree with the code
+  arrays = [item for item in found.parameters.get('__call__', []) if item.role == 'array' and item.dtype != 'key']
+  if not problems and len(arrays) > 1:
+    return False  # all is known, but a first axis that arrays share is doubted: another rank may do without
   if any(text.endswith('too large to follow') for _, text in found.record.refusals):
     return True
   if problems and not any(_ABOUT_RANK.search(reason) for _, reason in problems):
