@@ -22,6 +22,7 @@ from .member_writer import MemberWriter
 from .module_fields import default_class, default_made, is_list
 from .outside import mark_outside
 from .plan import ClassPlan
+from .quoted import annotations, rename_quoted
 from .signature import SignatureWriter
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
 from .static import StaticWriter
@@ -249,10 +250,12 @@ class ClassWriter(SignatureWriter, MemberWriter):
 
   # -- class text -------------------------------------------------------------------------------------
 
-  def text_of(self, node: ast.AST | None) -> str:
+  def text_of(self, node: ast.AST | None, annotation: bool = False) -> str:
     if node is None:
       return ''
     edits = Edits(self.source)
+    if annotation:
+      rename_quoted(node, self.names, edits)
     for child in ast.walk(node):
       if isinstance(child, (ast.Name, ast.Attribute)):
         new = self.names.rename(child)
@@ -277,6 +280,9 @@ class ClassWriter(SignatureWriter, MemberWriter):
           parts.append(statement.returns)
         for part in parts:
           self.call._names(part)
+        for part in ast.walk(statement):
+          for annotation in annotations(part):
+            rename_quoted(annotation, self.names, self.edits)
       elif isinstance(statement, ast.ClassDef) and self._nested(statement):
         continue
       elif not self._is_field(statement):

@@ -6,6 +6,7 @@ import ast
 from typing import Any
 
 from migrator.report.findings import Finding
+from migrator.shapes.expressions import dotted_text
 from rewrites.bridge import AS_LINEN
 from rewrites.registry import layer_for
 
@@ -16,6 +17,7 @@ from .import_jobs import ImportJob
 from .imports import ImportRequest
 from .linen_names import LinenNames
 from .plan import ClassPlan
+from .quoted import annotations, rename_quoted
 from .text import Edits, text_of
 
 HELPER_MODULE = 'nnx_helpers'
@@ -63,8 +65,16 @@ class ModuleWriter:
     """Functions and types of Linen outside classes that stay Linen."""
     nodes = self.module.nodes
     skip = {child for plan in self.plans for child in nodes.walk(plan.source.node)}
+    stays = {child for plan in self.plans if not plan.native for child in nodes.walk(plan.source.node)}
     for node in nodes.order:
-      if node in skip or not isinstance(node, (ast.Name, ast.Attribute)):
+      if native and node not in stays:
+        self._whole_linen(node)
+      if node in skip:
+        continue
+      if native:
+        for annotation in annotations(node):
+          rename_quoted(annotation, self.names, edits)
+      if not isinstance(node, (ast.Name, ast.Attribute)):
         continue
       name = self.names.qualified(node)
       if name is None:
@@ -84,6 +94,15 @@ class ModuleWriter:
       if new is not None:
         edits.replace(node, new)
     self.helpers.update(self.names.helpers)
+
+  def _whole_linen(self, node: ast.AST) -> None:
+    """Linen itself as a value, as in `getattr(nn, name)`: what is taken from it is known only when the code runs."""
+    if not isinstance(node, (ast.Name, ast.Attribute)) or isinstance(self.module.nodes.parent(node), ast.Attribute):
+      return
+    text = dotted_text(node)
+    if isinstance(node.ctx, ast.Load) and text and self.project.resolve(self.module, text) == 'flax.linen':
+      message = f'{text} is used as a value here and stays Linen; name what is taken from it, or take it from nnx'
+      self.findings.append(Finding(self.module.relative, node.lineno, 'stays-linen', message))
 
   def _for_native(self, node: ast.expr) -> bool:
     """Tells whether a Linen layer outside of classes is given to an NNX class or read by one."""

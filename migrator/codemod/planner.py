@@ -8,6 +8,7 @@ from typing import Any
 
 from migrator.shapes.values import Instance, Late, Opaque, Partial, contains
 from migrator.source.nodes import Nodes
+from rewrites.bridge import AS_LINEN
 from rewrites.registry import layer_for, manual_reason
 
 from .bridge.linen_member import check as check_bridged
@@ -39,6 +40,7 @@ def eligible(plan: ClassPlan, plans: Mapping[str, ClassPlan], project: Any) -> N
   source, record = plan.source, plan.analysis.record
   reasons = [f'{text} (line {line})' for line, text in dict.fromkeys(record.refusals)]
   reasons += _bases(source, plans)
+  reasons += _faces(source)
   if source.in_function:
     reasons.append('the class is defined inside a function')
   if '__post_init__' in source.own_methods:
@@ -67,6 +69,16 @@ def _bases(source: Any, plans: Mapping[str, ClassPlan]) -> list[str]:
     elif base in plans and not plans[base].native:
       reasons.append(f'its base {base} stays Linen')
   return reasons
+
+
+def _faces(source: Any) -> list[str]:
+  """A Linen class that an earlier run gave NNX classes through `as_linen`: what that makes works in Linen only."""
+  for node in source.module.nodes.walk(source.node):
+    if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
+      name = source.project.resolve_node(source.module, node.func) or ''
+      if name.endswith((f'nnx_helpers:{AS_LINEN.name}', f'nnx_helpers.{AS_LINEN.name}')):
+        return [f'it makes NNX modules through {AS_LINEN.name}; make them without it first (line {node.lineno})']
+  return []
 
 
 def _decorators(method: Any) -> list[str]:

@@ -28,7 +28,7 @@ class SignatureWriter:
     """Returns the text with its sizes decided; the class writer knows how."""
     raise NotImplementedError
 
-  def text_of(self, node: ast.AST | None) -> str:
+  def text_of(self, node: ast.AST | None, annotation: bool = False) -> str:
     """Returns the text of a node with NNX names; the class writer knows how."""
     raise NotImplementedError
 
@@ -94,10 +94,10 @@ class SignatureWriter:
     if field.owner is not self.plan.source:
       return self._foreign_parameter(field), ''
     if default_class(self.names.project, field) is not None:
-      annotation = self.text_of(field.annotation)
+      annotation = self.text_of(field.annotation, True)
       default = self.text_of(field.default.func)
       return f'{field.name}: {annotation} | type[{annotation}] = {default}', self._field_comments(field.node)
-    text = f'{field.name}: {self.text_of(field.annotation)}'
+    text = f'{field.name}: {self.text_of(field.annotation, True)}'
     if field.default_factory:
       text += ' | None = None' if 'Optional' not in text else ' = None'
     elif field.default is not None:
