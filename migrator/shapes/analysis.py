@@ -54,6 +54,7 @@ class Analysis:
   arguments: abstract call arguments, by method; parameters: their roles.
   subject: the instance that stands for `self`.
   results: what each method returns.
+  exhausted: True if no method was given arguments that had not been tried before.
   """
 
   source: Any
@@ -65,6 +66,7 @@ class Analysis:
   results: dict[str, Value]
   unsized: list[tuple[int, str]]
   users: list[str] = dataclasses.field(default_factory=list)
+  exhausted: bool = True
 
   def late_fields(self) -> dict[str, Late | Partial]:
     """Fields whose value another class only knows at the call."""
@@ -163,11 +165,14 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
   best: Analysis | None = None
   best_seen: dict[Any, Any] = {}
   tried: list[list[tuple[int, str]]] = []
+  idle = 0
   for choice in _choices(project, source, methods, observed):
     found, seen = _interpret(project, source, methods, observed, choice, evidence.summaries)
-    if best is None or _score(found) < _score(best):
+    idle = 0 if best is None or _score(found) < _score(best) else idle + 1
+    if idle == 0:
       best, best_seen = found, seen
-    if _score(best) == 0 or _hopeless(tried, found):
+    assert best is not None
+    if _score(best) == 0 or found.exhausted or _hopeless(tried, found) or idle >= _patience(best):
       break
   assert best is not None
   best.users = sorted({seen.user for seen in observed})
@@ -190,6 +195,9 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
     (0, value.reason) for value in found.results.values() if isinstance(value, Unknown)
   ]
   tried.append(problems)
+  arrays = [item for item in found.parameters.get('__call__', []) if item.role == 'array' and item.dtype != 'key']
+  if not problems and len(arrays) > 1:
+    return False  # all is known, but a first axis that arrays share is doubted: another rank may do without
   if any(text.endswith('too large to follow') for _, text in found.record.refusals):
     return True
   if problems and not any(_ABOUT_RANK.search(reason) for _, reason in problems):
@@ -197,6 +205,11 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
   # Every rank is tried in several ways before the next one.
   patience = 8 if any(_RANK_ITSELF.search(reason) for _, reason in problems) else 3
   return len(tried) >= patience and all(other == problems for other in tried[-patience:])
+
+
+def _patience(best: Analysis) -> int:
+  """Returns how many attempts in a row may be no better: few if only what the class returns is not known."""
+  return 7 if best.unsized else 3
 
 
 def _choices(project: Any, source: Any, methods: list[str], observed: list[Observed]) -> list[int]:
@@ -281,6 +294,7 @@ def _methods(
     listed = parameters(method.node)
     calls = _distinct([seen.call for seen in observed if seen.method == name])
     options = list(_take(attempts(it, name, listed, calls), choice + 1))
+    analysis.exhausted = analysis.exhausted and len(options) <= choice
     bound = options[-1] if len(options) > choice or name == '__call__' else options[0]
     analysis.parameters[name], analysis.arguments[name] = listed, bound
     env: dict[str, Value] = {'self': analysis.subject, **bound}
@@ -347,12 +361,7 @@ def _sizes_of_batches(analysis: Analysis) -> bool:
       for use in creation.uses
       if use.args and isinstance(use.args[0], Array) and use.args[0].shape
     ]
-    names = {
-      name
-      for dim in dims
-      if oracle.is_symbolic(dim)
-      for name in re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))
-    }
+    names = _symbols_of(dims, analysis.table)
     infos = [analysis.table.info(name) for name in names]
     if any(info is not None and info.kind == 'input' and info.axis == 0 and info.rank > 1 for info in infos):
       return True
@@ -468,3 +477,19 @@ __all__ = [
   'unsized',
   'users_first',
 ]
+
+
+def _symbols_of(dims: list[Any], table: SymbolTable) -> set[str]:
+  """Returns the names of the symbols in some sizes; a size that a loop changes has those it enters the loop with."""
+  found: set[str] = set()
+  pending = list(dims)
+  while pending:
+    dim = pending.pop()
+    if not oracle.is_symbolic(dim):
+      continue
+    for name in set(re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))) - found:
+      found.add(name)
+      info = table.info(name)
+      if info is not None and info.kind == 'carried':
+        pending.append(info.entry)
+  return found
