@@ -33,6 +33,7 @@ from .values import (
   contains,
 )
 
+_MOST_ATTEMPTS = 15
 _SKIPPED_METHODS = ('setup', '__post_init__', '__hash__', '__eq__', '__repr__', '__getattr__')
 
 
@@ -209,12 +210,14 @@ def _hopeless(tried: list[list[tuple[int, str]]], found: Analysis) -> bool:
 
 def _patience(best: Analysis) -> int:
   """Returns how many attempts in a row may be no better: few if only what the class returns is not known."""
-  return 7 if best.unsized else 3
+  if _score(best) <= 1:
+    return 3
+  return 7 if best.unsized else _MOST_ATTEMPTS
 
 
 def _choices(project: Any, source: Any, methods: list[str], observed: list[Observed]) -> list[int]:
   """Attempts are numbered: number k takes the k-th plausible binding of every method."""
-  return list(range(min(3, len(observed)) + 15))
+  return list(range(min(3, len(observed)) + _MOST_ATTEMPTS))
 
 
 def entry_methods(source: Any) -> list[str]:
