@@ -58,10 +58,18 @@ def asked_sizes(build: Callable[..., Any], variables: Mapping[str, Any], manifes
 
 
 def _shapes(build: Callable[..., Any], arguments: dict[str, int]) -> dict[NnxPath, tuple[int, ...]]:
+  import jax
   from flax import nnx
+
+  shapes: dict[NnxPath, tuple[int, ...]] = {}
+
+  def probe() -> None:  # the model itself stays inside: plain arrays among its attributes cannot leave the trace
+    model = build(**arguments)
+    shapes.update({path: tuple(leaf.get_value().shape) for path, leaf in nnx_leaves.weights(model).items()})
+
   with nnx.use_eager_sharding(False):
-    model = nnx.eval_shape(lambda: build(**arguments))
-  return {path: tuple(leaf.get_value().shape) for path, leaf in nnx_leaves.weights(model).items()}
+    jax.eval_shape(probe)
+  return shapes
 
 
 def _actual(variables: Mapping[str, Any], manifest: Manifest, class_name: str,
