@@ -371,6 +371,22 @@ def _sizes_of_batches(analysis: Analysis) -> bool:
   return False
 
 
+def _symbols_of(dims: list[Any], table: SymbolTable) -> set[str]:
+  """Returns the names of the symbols in some sizes; a size that a loop changes has those it enters the loop with."""
+  found: set[str] = set()
+  pending = list(dims)
+  while pending:
+    dim = pending.pop()
+    if not oracle.is_symbolic(dim):
+      continue
+    for name in set(re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))) - found:
+      found.add(name)
+      info = table.info(name)
+      if info is not None and info.kind == 'carried':
+        pending.append(info.entry)
+  return found
+
+
 def unsized(record: Recording) -> list[tuple[int, str]]:
   """Returns (line, reason) for every creation whose input is not known."""
   problems = []
@@ -480,19 +496,3 @@ __all__ = [
   'unsized',
   'users_first',
 ]
-
-
-def _symbols_of(dims: list[Any], table: SymbolTable) -> set[str]:
-  """Returns the names of the symbols in some sizes; a size that a loop changes has those it enters the loop with."""
-  found: set[str] = set()
-  pending = list(dims)
-  while pending:
-    dim = pending.pop()
-    if not oracle.is_symbolic(dim):
-      continue
-    for name in set(re.findall(r'[A-Za-z]\w*', oracle.text_of(dim))) - found:
-      found.add(name)
-      info = table.info(name)
-      if info is not None and info.kind == 'carried':
-        pending.append(info.entry)
-  return found

@@ -182,7 +182,7 @@ def attempts(
   it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]
 ) -> Iterator[dict[str, Value]]:
   """Yields argument values to try, the most trustworthy first and none twice."""
-  seen = set()
+  seen: set[Any] = set()
   for bound in _plausible(it, method, listed, evidence):
     try:
       key = memory_key(bound)

@@ -41,13 +41,14 @@ class Noticed:
   notes: list[tuple[int, str]] = dataclasses.field(default_factory=list)
   calls: dict[Any, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
   general: bool = True
-  _added: set[int] = dataclasses.field(default_factory=set)
+  # Kept, not only their ids: the next object could have the id of one that is gone, and be lost.
+  _added: dict[int, Noticed] = dataclasses.field(default_factory=dict)
 
   def add(self, other: Noticed) -> None:
     """Takes over what was noticed inside; what was remembered is taken over once."""
     if id(other) in self._added:
       return
-    self._added.add(id(other))
+    self._added[id(other)] = other
     self.notes += [note for note in other.notes if note not in self.notes]
     for pattern, call in other.calls.items():
       self.calls.setdefault(pattern, call)
