@@ -22,7 +22,7 @@ from .member_writer import MemberWriter
 from .module_fields import default_class, default_made, is_list
 from .outside import mark_outside
 from .plan import ClassPlan
-from .quoted import annotations, rename_quoted
+from .quoted import annotations_of, rename_quoted
 from .signature import SignatureWriter
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
 from .static import StaticWriter
@@ -281,7 +281,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
         for part in parts:
           self.call._names(part)
         for part in ast.walk(statement):
-          for annotation in annotations(part):
+          for annotation in annotations_of(part):
             rename_quoted(annotation, self.names, self.edits)
       elif isinstance(statement, ast.ClassDef) and self._nested(statement):
         continue

@@ -80,4 +80,4 @@ class FixedNames:
 
 
 def _line(node: ast.AST) -> int:
-  return node.lineno  # type: ignore[attr-defined, no-any-return]
+  return node.lineno  # type: ignore[attr-defined]

@@ -122,7 +122,7 @@ def sizes(record: Layer, found: list[Facts], unseen: Facts | None = None) -> lis
   """
   result = []
   for size in record.sizes:
-    candidates = []
+    candidates: list[Any] = []
     for fact in [*found, *([unseen] if unseen is not None else [])]:
       if fact is unseen and candidates:
         break
@@ -147,7 +147,7 @@ def write(
   found: list[Facts],
   text: Callable[[ast.expr], str],
   values: Callable[[ast.expr], Value],
-  size_text: Callable[[Any, str], str],
+  size_text: Callable[[str, Any], str],
   exact: bool,
   passed: set[str],
   flags_at_calls: Callable[[str], bool],
@@ -155,7 +155,7 @@ def write(
 ) -> Written:
   """Returns the NNX constructor call.
 
-  text: writes an expression in the constructor; size_text: writes a size, given the NNX argument it is for.
+  text: writes an expression in the constructor; size_text: writes a size, after the NNX argument it is for.
   passed: Linen call arguments that every use gives explicitly.
   flags_at_calls: tells whether every use gives the NNX call argument (so that a default need not be written).
   unseen: see `sizes`.
@@ -169,7 +169,7 @@ def write(
   written = Written([], {}, [])
   in_partial = any(item.in_partial and item.positional for item in given.values())
   for name, value, keyword in sizes(record, found, unseen):
-    body = _size_value(value, functools.partial(size_text, role=name))
+    body = _size_value(value, functools.partial(size_text, name))
     written.arguments.append(f'{name}={body}' if keyword or in_partial or record.reorder else body)
   positional_ok = not record.reorder
   for argument in record.arguments:

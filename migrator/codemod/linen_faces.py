@@ -24,7 +24,7 @@ def uses_linen_face(source: Any, project: Any) -> int | None:
   while pending:
     module, node = pending.pop()
     nodes = list(ast.walk(node))
-    line = next((child.lineno for child in nodes if _is_call(child)), None)
+    line = next((child.lineno for child in nodes if isinstance(child, ast.Call) and _is_call(child)), None)
     if line is not None:
       return line
     for child in nodes:
@@ -41,8 +41,6 @@ def uses_linen_face(source: Any, project: Any) -> int | None:
   return None
 
 
-def _is_call(node: ast.AST) -> bool:
-  if not isinstance(node, ast.Call):
-    return False
+def _is_call(node: ast.Call) -> bool:
   name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, 'id', '')
   return name == AS_LINEN.name

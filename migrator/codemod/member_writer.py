@@ -117,7 +117,7 @@ class MemberWriter:
       found,
       writer.text,
       self._value_of(creation),
-      lambda dim, role: self.asked_sizes.text(member, role, dim, size_text, sizes),
+      lambda role, dim: self.asked_sizes.text(member, role, dim, size_text, sizes),
       self.exact,
       set(),
       flags,

@@ -72,5 +72,5 @@ def rows(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> Iterator[Branch]:
     value = plan.analysis.subject.fields.get(name)
     if isinstance(value, Opaque) and value.kind == 'module':
       cls = default_class(plan.source.project, field)
-      known = cls if cls in plans and plans[cls].native else None
+      known = cls if cls is not None and cls in plans and plans[cls].native else None
       yield Branch(((Submodule((name,), None, (name,), known),), ()))

@@ -17,7 +17,7 @@ from .import_jobs import ImportJob
 from .imports import ImportRequest
 from .linen_names import LinenNames
 from .plan import ClassPlan
-from .quoted import annotations, rename_quoted
+from .quoted import annotations_of, rename_quoted
 from .text import Edits, text_of
 
 HELPER_MODULE = 'nnx_helpers'
@@ -72,7 +72,7 @@ class ModuleWriter:
       if node in skip:
         continue
       if native:
-        for annotation in annotations(node):
+        for annotation in annotations_of(node):
           rename_quoted(annotation, self.names, edits)
       if not isinstance(node, (ast.Name, ast.Attribute)):
         continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 
 
 def targets(node: ast.AST) -> set[str]:
@@ -79,7 +80,7 @@ def bound_by(node: ast.AST) -> set[str]:
   return set()
 
 
-def read(node: ast.AST, skip: set[int] = frozenset()) -> set[str]:  # type: ignore[assignment]
+def read(node: ast.AST, skip: Collection[int] = frozenset()) -> set[str]:
   """Returns the names read in a piece of syntax; subtrees whose id is in `skip` are left out."""
   if id(node) in skip:
     return set()

@@ -13,14 +13,14 @@ def rename_quoted(annotation: ast.AST | None, names: LinenNames, edits: Edits) -
   for node in ast.walk(annotation) if annotation is not None else ():
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
       continue
-    text = _renamed(node, names)
+    text = _renamed(node, node.value, names)
     if text != node.value:
       quote = edits.source.node(node)[:1]
       plain = quote in ('"', "'") and quote not in text and '\\' not in text
       edits.replace(node, f'{quote}{text}{quote}' if plain else repr(text))
 
 
-def annotations(node: ast.AST) -> list[ast.expr]:
+def annotations_of(node: ast.AST) -> list[ast.expr]:
   """Returns the annotations that belong to a node: of an argument, a variable, or what a function returns."""
   if isinstance(node, (ast.arg, ast.AnnAssign)):
     return [node.annotation] if node.annotation is not None else []
@@ -29,13 +29,13 @@ def annotations(node: ast.AST) -> list[ast.expr]:
   return []
 
 
-def _renamed(node: ast.Constant, names: LinenNames) -> str:
+def _renamed(node: ast.Constant, written: str, names: LinenNames) -> str:
   """Returns the text of a string annotation with NNX names; as it is when it is no type (a string of a Literal)."""
-  text = node.value.strip()
+  text = written.strip()
   try:
     tree = ast.parse(text, mode='eval')
   except (SyntaxError, ValueError):
-    return node.value
+    return written
   line_starts = [0]
   for line in text.encode().splitlines(keepends=True):
     line_starts.append(line_starts[-1] + len(line))
@@ -52,4 +52,4 @@ def _renamed(node: ast.Constant, names: LinenNames) -> str:
   data = text.encode()
   for start, end, new in sorted(found, reverse=True):
     data = data[:start] + new.encode() + data[end:]
-  return data.decode() if found else node.value
+  return data.decode() if found else written

@@ -52,9 +52,13 @@ class ArrayWriter:
     Raises:
       Refused: the attribute, or a variable it needs, is made in a way that cannot be cut out.
     """
-    stores = [node for node in ast.walk(self.method) if isinstance(node, ast.stmt) and self._stores(node, name)]
-    for node in stores:
-      if not isinstance(node, ast.Assign) or len(node.targets) != 1 or not self._is(node.targets[0], name):
+    stores: list[ast.Assign] = []
+    for node in ast.walk(self.method):
+      if not isinstance(node, ast.stmt) or not self._stores(node, name):
+        continue
+      if isinstance(node, ast.Assign) and len(node.targets) == 1 and self._is(node.targets[0], name):
+        stores.append(node)
+      else:
         raise Refused(
           f'setup stores an array that is no parameter (line {node.lineno}); NNX would make it part of the state'
         )
@@ -67,7 +71,7 @@ class ArrayWriter:
       lines = [*self.comments(stores[0]), *body, *f'return {value}'.split('\n')]
     else:
       lines = [*body, f'return {name}']
-    return ArrayProperty(name, stores, lines, needed)  # type: ignore[arg-type]
+    return ArrayProperty(name, stores, lines, needed)
 
   def _needed(self, stores: list[Any], conditions: bool) -> set[str]:
     """Returns the local variables of `setup` that the stores need, and those that these need."""
@@ -199,9 +203,9 @@ def _read_elsewhere(node: ast.AST, skip: set[int]) -> set[str]:
   if id(node) in skip:
     return set()
   if isinstance(node, ast.stmt) and _is_simple(node):
-    return read(node, skip) - changed(node)  # type: ignore[arg-type]
+    return read(node, skip) - changed(node)
   if not isinstance(node, ast.stmt) or isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-    return read(node, skip)  # type: ignore[arg-type]
+    return read(node, skip)
   return set().union(*(_read_elsewhere(child, skip) for child in ast.iter_child_nodes(node)))
 
 

@@ -71,14 +71,25 @@ def text_with(node: ast.JoinedStr, values: Mapping[str, ast.expr]) -> str:
   changed = Substituted(values).visit(copy.deepcopy(node))
   parts: list[ast.expr] = []
   for part in changed.values:
-    inner = part.value if isinstance(part, ast.FormattedValue) else part
-    plain = isinstance(part, ast.FormattedValue) and part.conversion == -1 and part.format_spec is None
-    if plain and isinstance(inner, ast.Constant) and isinstance(inner.value, (str, int)):
-      part = ast.Constant(str(inner.value))
-    if parts and isinstance(part, ast.Constant) and isinstance(parts[-1], ast.Constant):
-      parts[-1] = ast.Constant(parts[-1].value + part.value)
-    else:
+    text = _constant_text(part)
+    if text is None:
       parts.append(part)
-  if all(isinstance(part, ast.Constant) for part in parts):
-    return repr(''.join(part.value for part in parts if isinstance(part, ast.Constant)))
+      continue
+    before = _constant_text(parts.pop()) if parts and isinstance(parts[-1], ast.Constant) else None
+    parts.append(ast.Constant((before or '') + text))
+  texts = [_constant_text(part) for part in parts]
+  known = [text for text in texts if text is not None]
+  if len(known) == len(texts):
+    return repr(''.join(known))
   return ast.unparse(ast.JoinedStr(parts))
+
+
+def _constant_text(part: ast.expr) -> str | None:
+  """Returns what a part of an f-string always reads as; None when that depends on a name or a format."""
+  if isinstance(part, ast.Constant):
+    return part.value if isinstance(part.value, str) else None
+  plain = isinstance(part, ast.FormattedValue) and part.conversion == -1 and part.format_spec is None
+  inner = part.value if plain and isinstance(part, ast.FormattedValue) else None
+  if isinstance(inner, ast.Constant) and isinstance(inner.value, (str, int)):
+    return str(inner.value)
+  return None

@@ -80,7 +80,7 @@ class Spelling:
         return name
       if meaning is not None and meaning.startswith('builtins.'):
         return name
-      if prefix is not None and name in callee.bindings and callee.bindings[name].kind != 'import':
+      if prefix is not None and callee is not None and name in callee.bindings and callee.bindings[name].kind != 'import':
         return f'{prefix}.{name}'
       return self._import(name, callee, meaning, hidden)
 

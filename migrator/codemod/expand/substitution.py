@@ -34,7 +34,7 @@ def occurrences(body: list[ast.stmt] | ast.expr) -> Iterator[Occurrence]:
   """Yields the names in a function body that belong to its own scope or an outer one."""
   roots = body if isinstance(body, list) else [body]
   for root in roots:
-    yield from _within(root, ast.Module(), frozenset(), False, False, None)
+    yield from _within(root, ast.Module([], []), frozenset(), False, False, None)
 
 
 def _within(

@@ -109,10 +109,10 @@ class ClassExpander:
         raise NotExpandable(f'{key.name} is decorated')
       assert isinstance(site.call.func, ast.Attribute)
       return node, self.draft.source, site.call.func.value, True
-    found = [item for item in _local_functions(site.method) if item[0] == key.name]
-    if len(found) != 1 or getattr(found[0][1], 'decorator_list', []):
+    local = [item for item in _local_functions(site.method) if item[0] == key.name]
+    if len(local) != 1 or getattr(local[0][1], 'decorator_list', []):
       raise NotExpandable(f'{key.name} is not one plain function')
-    return found[0][1], self.draft.source, None, True
+    return local[0][1], self.draft.source, None, True
 
   def _writer(self, site: Site, names: Substitution, result: Any) -> BodyWriter:
     method_indent = self.draft.source.indent(site.method)
