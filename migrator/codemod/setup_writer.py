@@ -33,6 +33,7 @@ class SetupWriter:
     self.edits = Edits(owner.source)
     self.followed: set[str] = set()
     self.begun: set[str] = set()  # sizes of a loop that a statement before it has begun with
+    self.loops = 0  # how many loops the statement at hand is in
     self.dropped: set[int] = set()
     self.only_arrays: set[str] = set()
     self.array_attributes = self._array_attributes()
@@ -105,9 +106,11 @@ class SetupWriter:
         self._expression(getattr(node, field))
     for item in getattr(node, 'items', []):
       self._expression(item.context_expr)
+    self.loops += isinstance(node, (ast.For, ast.While))
     for part in ('body', 'orelse', 'finalbody'):
       for statement in getattr(node, part, []):
         self._statement(statement)
+    self.loops -= isinstance(node, (ast.For, ast.While))
     for handler in getattr(node, 'handlers', []):
       for statement in handler.body:
         self._statement(statement)
@@ -152,7 +155,7 @@ class SetupWriter:
     if fresh and own and isinstance(node.value, ast.ListComp):
       self._as_loop(node, fresh, text)
       return
-    if fresh:
+    if fresh and not self.loops:
       self._first_step(node, fresh)
     if kind is not None:
       text = f'{kind}({_as_list(node.value, text)})'
