@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ def cases_file(package: Package) -> Path:
   return CASES / f'{package.name}.toml'
 
 
-def compare_package(package: Package, source: Path, cache: Path, timeout: float) -> dict[str, Any]:
+def compare_package(package: Package, source: Path, cache: Path, timeout: float,
+                    module: str = 'benchmarks.corpus.equivalence', words: Sequence[str] = ()) -> dict[str, Any]:
   """Migrates the models of the package's cases and compares them; returns what was seen.
+
+  module, words: what does it in a process of its own, and what else it is told.
 
   Raises:
     CorpusError: a library cannot be had, or the run failed.
@@ -29,8 +33,7 @@ def compare_package(package: Package, source: Path, cache: Path, timeout: float)
   libraries = [fetch_library(requirement, cache / 'libraries') for requirement in package.needs]
   with tempfile.TemporaryDirectory(prefix='linen2nnx-equivalence-') as name:
     folder, result = Path(name) / 'roots', Path(name) / 'result.json'
-    command = [sys.executable, '-m', 'benchmarks.corpus.equivalence', str(source), str(cases_file(package)),
-               str(folder), str(result)]
+    command = [sys.executable, '-m', module, str(source), str(cases_file(package)), str(folder), str(result), *words]
     paths = os.pathsep.join(map(str, [*libraries, folder / 'stand-ins']))
     added = {'PYTHONPATH': paths, 'JAX_PLATFORMS': 'cpu', 'PYTHONDONTWRITEBYTECODE': '1'}
     try:

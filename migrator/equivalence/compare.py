@@ -1,6 +1,7 @@
 """Comparing two trees of arrays: structure, shapes, dtypes, then numbers.  NumPy only."""
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,8 +17,8 @@ WORST = 10
 
 
 def compare_trees(name: str, linen: Tree, nnx: Tree, tolerance: float = 1e-5, *, floor: float = 0.0,
-                  vacuous: Callable[[Path, np.ndarray], bool] | None = None,
-                  notes: Sequence[str] = ()) -> PartResult:
+                  vacuous: Callable[[Path, np.ndarray], bool] | None = None, notes: Sequence[str] = (),
+                  allowed: Mapping[Path, float] | None = None) -> PartResult:
   """Compares the arrays of one part.
 
   Args:
@@ -28,6 +29,7 @@ def compare_trees(name: str, linen: Tree, nnx: Tree, tolerance: float = 1e-5, *,
       count.  Gradients need it: some are sums that cancel to rounding noise.
     vacuous: tells a reference array that could not have shown an error; zeros and constants by default.
     notes: put on the result.
+    allowed: absolute differences of arrays that tell nothing; only what exceeds them counts as an error.
 
   Returns:
     The verdict with the worst leaves.  A part in which every array is vacuous is 'not compared'.
@@ -35,7 +37,8 @@ def compare_trees(name: str, linen: Tree, nnx: Tree, tolerance: float = 1e-5, *,
   if not linen and not nnx:
     return PartResult(name, verdicts.NOT_COMPARED, 'there is no array on either side', notes=tuple(notes))
   least = floor * max((scale_of(array) for array in linen.values() if is_float(array)), default=0.0)
-  leaves = [_leaf(path, linen.get(path), nnx.get(path), least) for path in sorted({*linen, *nnx})]
+  leaves = [_excess(_leaf(path, linen.get(path), nnx.get(path), least), (allowed or {}).get(path, 0.0))
+            for path in sorted({*linen, *nnx})]
   bad = [leaf for leaf in leaves if leaf.kind != 'equal']
   needed = _needed(bad)
   verdict = _verdict(bad, needed, tolerance)
@@ -72,6 +75,16 @@ def _leaf(path: Path, linen: np.ndarray | None, nnx: np.ndarray | None, least: f
     return LeafResult(text, 'missing', detail, math.inf, math.inf)
   assert linen is not None and nnx is not None
   return compare_leaf(text, linen, nnx, least)
+
+
+def _excess(leaf: LeafResult, allowed: float) -> LeafResult:
+  """Returns the leaf with the error relative to the scale of what exceeds the allowed difference."""
+  if not allowed or leaf.kind not in ('value', 'nan') or leaf.kind == 'nan' and math.isfinite(allowed):
+    return leaf
+  share = max(0.0, 1 - allowed / leaf.max_abs) if math.isfinite(allowed) else 0.0
+  relative = leaf.relative * share if share else 0.0
+  words = f'; Linen itself may differ by {allowed:.3g} after rounding'
+  return dataclasses.replace(leaf, kind='value', relative=relative, detail=leaf.detail + words)
 
 
 def _needed(bad: Sequence[LeafResult]) -> float | None:

@@ -11,12 +11,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from migrator.equivalence.cases import Case, from_json
 from migrator.equivalence.errors import RequestError
 from migrator.equivalence.fill import random_value
 from migrator.equivalence.linen_keys import KeyLog, constant_keys, watched_keys
+from migrator.equivalence.linen_training import trained
 from migrator.equivalence.models import (
   CallInputs,
   arrays_of,
@@ -128,28 +128,17 @@ class LinenSide:
                         **in_group('inputs', arrays_of(by_inputs))})
 
   def steps(self, message: Message) -> Message:
-    """Trains for `body['count']` steps of the case's optimizer; answers with the losses and the parameters."""
+    """Trains for `body['count']` steps of the case's optimizer; answers with the losses and the parameters.
+
+    For every word of `body['moved']` a second answer: from parameters moved by one unit in the last place.
+    """
     ready, mode, keys = self._request(message)
     chain = value_of(ready.case.optimizer, self._names)
-    rest = {name: tree for name, tree in ready.variables.items() if name != 'params'}
-
-    def loss(params: Any, rest: Any) -> tuple[jax.Array, Any]:
-      output, changed = self._apply(ready, mode, {**rest, 'params': params}, ready.inputs.arrays)
-      return projection(output), {**rest, **changed}
-
-    @jax.jit
-    def step(params: Any, state: Any, rest: Any) -> tuple[Any, Any, Any, Any]:
-      (value, rest), gradient = jax.value_and_grad(loss, has_aux=True)(params, rest)
-      updates, state = chain.update(gradient, state, params)
-      return optax.apply_updates(params, updates), state, rest, value
-
-    params = ready.variables.get('params', {})
-    state, losses = chain.init(params), []
     with self._keys(keys):
-      for _ in range(message.body['count']):
-        params, state, rest, value = step(params, state, rest)
-        losses.append(np.asarray(value))
-    return Message({}, in_group('steps', {('losses',): np.stack(losses), **arrays_of({'params': params})}))
+      runs = list(trained(lambda variables: self._apply(ready, mode, variables, ready.inputs.arrays),
+                          ready.variables, chain, message.body['count'], message.body['moved']))
+    named = zip(('steps', *message.body['moved']), runs, strict=True)
+    return Message({}, {path: array for name, run in named for path, array in in_group(name, run).items()})
 
   def _request(self, message: Message) -> tuple[Prepared, str, str]:
     assert self._prepared is not None

@@ -33,7 +33,7 @@ from migrator.equivalence.proof.nnx_programs import AbstractModel, NnxPrograms
 from migrator.equivalence.proof.tracing import Traced
 from migrator.equivalence.protocol import Message, in_group
 from migrator.equivalence.sown import watched_sow
-from migrator.equivalence.weight_map import WeightMap
+from migrator.equivalence.weight_map import WeightMap, plain_arrays
 from migrator.manifest import Manifest
 from migrator.weights import convert_state, nnx_leaves, transform
 from migrator.weights.errors import WeightsError
@@ -167,6 +167,9 @@ class NnxSide:
     state = ready.weights.to_linen(nnx.state(model), sown)
     changed = sorted('/'.join(path) for path, array in state.items()
                      if path[0] == 'params' and not _same(array, ready.variables.get(path)))
+    constants = plain_arrays(before)
+    changed += ['/'.join(map(str, path)) for path, array in plain_arrays(model).items()
+                if not _same(array, constants.get(path))]
     kept = {path: array for path, array in state.items() if path[0] not in ('params', *SOWN)}
     body = {'unaligned': misdrawn(before, model), 'notes': notes + words, 'changed params': changed}
     return Message(body, {**in_group('output', arrays_of(output)), **in_group('state', kept)})

@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from migrator.equivalence import verdicts
+from migrator.equivalence import training_steps, verdicts
 from migrator.equivalence.cases import Case
 from migrator.equivalence.compare import compare_trees
 from migrator.equivalence.process import WorkerError, WorkerProcess
@@ -30,11 +30,12 @@ class CaseRun:
   """Asks both workers for the parts of one case.
 
   steps: training steps to run side by side; 0 for none.
+  step_is_proved: whether one step is proved to be the same real function, so that numbers only cross-check it.
   """
 
   def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess,
-               timeout: float, steps: int = 0):
-    self._steps = steps
+               timeout: float, steps: int = 0, step_is_proved: bool = False):
+    self._steps, self._step_is_proved = steps, step_is_proved
     self._case, self._manifest, self._timeout = case, manifest, timeout
     self._linen, self._nnx = linen, nnx
     self._variables: Tree = {}
@@ -137,16 +138,20 @@ class CaseRun:
             for name, group in zip(names, ('params', 'inputs'), strict=True)]
 
   def _trained(self) -> PartResult:
-    """Compares losses and parameters after some steps; errors may add up over them."""
-    name = f'{self._steps} training steps'
-    request = Message({**_request('steps', 'train', 'constant').body, 'count': self._steps})
+    """Compares losses and parameters after some steps, with what rounding alone does to them in Linen."""
+    name, tolerance = f'{self._steps} training steps', self._case.tolerance * self._steps
+    notes = (f'with {self._case.optimizer}; every draw used one same key on both sides',)
     try:
-      linen, nnx = self._both(request, request)
+      request = training_steps.request('train', self._steps)
+      linen, nnx = (answer.group('steps') for answer in self._both(request, request))
+      part = training_steps.compared(name, linen, nnx, tolerance, notes)
+      if not training_steps.is_open(part):
+        return part
+      moved = self._side(self._linen, training_steps.request('train', self._steps, training_steps.MOVED))
     except WorkerError as error:
       return _error(name, error)
-    notes = (f'with {self._case.optimizer}; every draw used one same key on both sides',)
-    return compare_trees(name, linen.group('steps'), nnx.group('steps'), self._case.tolerance * self._steps,
-                         floor=GRADIENT_FLOOR, notes=notes)
+    runs = [moved.group(word) for word in training_steps.MOVED]
+    return training_steps.compared(name, linen, nnx, tolerance, notes, runs, self._step_is_proved)
 
   def _both(self, linen: Message, nnx: Message) -> tuple[Message, Message]:
     """Lets both sides work at the same time; both answers are fetched before either's failure is raised."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from migrator.equivalence import training_steps
 from migrator.equivalence.base import revision
 from migrator.equivalence.cases import Case, check_unique
 from migrator.equivalence.parts import CaseRun
@@ -20,7 +21,6 @@ from migrator.failure import Failure
 from migrator.manifest import Manifest, ManifestError
 
 TIMEOUT = 300.0
-STEPS = 20
 NO_NUMBERS = 'by shapes alone: no numbers were computed'
 
 
@@ -76,7 +76,7 @@ class Checker:
       self._programs[case.name] = proof.hashes()
       if not self._numbers:
         return CaseResult(case.name, case.model, notes=(NO_NUMBERS,), proofs=proofs, modules=proof.modules())
-      result = CaseRun(case, self._manifest, *workers, self._timeout, _steps(proofs)).result()
+      result = CaseRun(case, self._manifest, *workers, self._timeout, *training_steps.asked(proofs)).result()
       return dataclasses.replace(result, proofs=_reconciled(proofs, result), modules=proof.modules())
     except WorkerError as error:
       return _failed(case, f'{error}\n{error.trace}'.strip())
@@ -215,8 +215,3 @@ def _reconciled(proofs: tuple[ModeProof, ...], result: CaseResult) -> tuple[Mode
   if not (loaded and proofs and proofs[0].verdict is Verdict.DIFFERS and proofs[0].mode == 'weights'):
     return proofs
   return (dataclasses.replace(proofs[0], verdict=Verdict.NOT_PROVED), *proofs[1:])
-
-
-def _steps(proofs: tuple[ModeProof, ...]) -> int:
-  """Training is run side by side where its step is not proved to be the same program."""
-  return 0 if any(proof.mode == 'step' and proof.verdict.is_exact for proof in proofs) else STEPS

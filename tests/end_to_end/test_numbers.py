@@ -34,22 +34,11 @@ def checker(tmp_path_factory):
 SHOW_LITTLE = frozenset({'batch_stats_variable: Net', 'odd_comments: Empty'})
 
 
-# Defects of the check that are known, not of the migrated code.
-KNOWN = {
-  'constant_arrays: Positions': 'the check cannot trace a model that holds a plain array as an attribute',
-  'constant_arrays: Uneven': 'the check cannot trace a model that holds a plain array as an attribute',
-  'attention_mask: DecoderBlock': 'adamw blows up the rounding of a gradient that is zero in 20 training steps',
-  'attention_mask: DecoderBlock 2': 'adamw blows up the rounding of a gradient that is zero in 20 training steps',
-}
-
-
 @pytest.mark.parametrize('program, table', list(_cases()))
-def test_same_numbers(checker, program, table, request):
+def test_same_numbers(checker, program, table):
   from migrator.equivalence import Case
 
   case = Case(**{**table, 'name': f'{program.name}: {table["name"]}'})
-  if case.name in KNOWN:
-    request.applymarker(pytest.mark.xfail(reason=KNOWN[case.name], strict=True))
   result = checker.check(case)
   assert result.exit_code == 0, result
   compared = {part.name for part in result.parts if part.passed}

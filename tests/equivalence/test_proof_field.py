@@ -100,3 +100,10 @@ def test_too_large_is_refused():
   from migrator.equivalence.errors import RequestError
   with pytest.raises(RequestError, match='smaller sizes'):
     points(lambda x: x @ x.T, jax.ShapeDtypeStruct((5000, 5000), np.float32))
+
+
+def test_inputs_of_whole_numbers_are_cut_to_the_shape_that_was_traced():
+  traced = trace(lambda given: {'y': given['x'] * 2}, {'x': jax.ShapeDtypeStruct((1, 3), np.int32)})
+  case, other = np.arange(6, dtype=np.int32).reshape(2, 3), np.array([[0, 1, 2], [9, 9, 9]], np.int32)
+  assert fingerprints(traced, {}, 1, False, {'x': case}) == fingerprints(traced, {}, 1, False, {'x': other})
+  assert fingerprints(traced, {}, 1, False, {'x': case}) != fingerprints(traced, {}, 1, False, {'x': case[:1] + 1})

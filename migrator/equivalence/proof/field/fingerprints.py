@@ -89,7 +89,7 @@ def fingerprints(traced: Traced, draws: Mapping[str, str], seed: int, rounds: bo
     raise RequestError(f'an evaluation would take {cost:.0e} operations; give a case with smaller sizes')
   kinds = [jax.ShapeDtypeStruct(kind.shape, kind.dtype) for kind in traced.closed.in_avals]
   try:
-    args = [whole[name] if name in whole else random_value(name, seed, kind)
+    args = [_fitting(whole[name], kind.shape) if name in whole else random_value(name, seed, kind)
             for name, kind in zip(traced.inputs, kinds)]
     cuts = Borders(borders or {}, seed, Keys(draws))
     outputs = Evaluator(rounds, cuts).run(jaxpr, constants, args)
@@ -97,6 +97,11 @@ def fingerprints(traced: Traced, draws: Mapping[str, str], seed: int, rounds: bo
     raise RequestError(f'no evaluation: {error}') from error
   at_borders = {name: ' '.join(found) for name, found in cuts.found.items()}
   return {**dict(zip(traced.outputs, map(fingerprint, outputs))), **at_borders}
+
+
+def _fitting(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+  """Returns the first part of the case's input where the program was traced for less of it, such as a batch of one."""
+  return array[tuple(slice(size) for size in shape)]
 
 
 def _cost(jaxpr: Any) -> float:
