@@ -37,6 +37,7 @@ class Case:
   method: the method that is called.
   tolerance: largest error that still passes, relative to the scale of the reference.
   gradients: compare gradients too.
+  extra_inputs: compute the output for extra inputs too: not-a-number, large, masked and shorter ones.
   optimizer: expression of the optax chain whose step is proved, such as 'optax.sgd(0.1)'; '' for none.
   """
 
@@ -54,6 +55,7 @@ class Case:
   method: str = '__call__'
   tolerance: float = 1e-5
   gradients: bool = True
+  extra_inputs: bool = True
   optimizer: str = 'optax.adamw(1e-3)'
 
   def __post_init__(self) -> None:
@@ -157,5 +159,6 @@ _FIELDS: dict[str, tuple[Any, str]] = {
   'method': (lambda value: isinstance(value, str) and value.isidentifier(), 'the name of a method'),
   'tolerance': (_is_tolerance, 'a number from 0 up to (not including) 1'),
   'gradients': (lambda value: isinstance(value, bool), 'true or false'),
+  'extra_inputs': (lambda value: isinstance(value, bool), 'true or false'),
   'optimizer': (lambda value: isinstance(value, str), "the text of an expression such as 'optax.adamw(1e-3)', or ''"),
 }

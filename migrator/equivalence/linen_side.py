@@ -15,6 +15,7 @@ import numpy as np
 from migrator.equivalence.cases import Case, from_json
 from migrator.equivalence.errors import RequestError
 from migrator.equivalence.fill import random_value
+from migrator.equivalence.linen_extra import extra_outputs
 from migrator.equivalence.linen_keys import KeyLog, constant_keys, watched_keys
 from migrator.equivalence.linen_training import trained
 from migrator.equivalence.models import (
@@ -97,19 +98,26 @@ class LinenSide:
     return case, kind(**arguments), CallInputs.of_case(case, self._names)
 
   def forward(self, message: Message) -> Message:
-    """Runs `body['mode']`; answers with output, collections after the call, and the keys drawn."""
+    """Runs `body['mode']`; answers with output, collections after the call, and the keys drawn.
+
+    For every kind of extra inputs in `body['extra']` that the model takes also the output, in a group of that name,
+    and for every word of `body['moved']` the one from weights and inputs moved by one unit in the last place.
+    """
     ready, mode, keys = self._request(message)
     run = jax.jit(lambda variables, arrays: self._apply(ready, mode, variables, arrays))
     log = KeyLog()
     with constant_keys(jax.random.key(CONSTANT_KEY)) if keys == 'constant' else watched_keys(log):
       output, state = jax.block_until_ready(run(ready.variables, ready.inputs.arrays))
+      draws, irregular = log.draws(), log.irregular()
+      extra = {} if keys != 'constant' and irregular else extra_outputs(
+        lambda variables, arrays: run(variables, arrays)[0], ready.variables, ready.inputs.extra(message.body.get('extra', ())),
+        message.body.get('moved', ()), bool(draws))
     kept = {name: tree for name, tree in ready.variables.items() if name != 'params'}
-    draws = log.draws()
     keys_drawn = {(str(k),): data for k, data in enumerate(draws.values())}
     arrays = {**in_group('output', arrays_of(output)), **in_group('state', arrays_of({**kept, **state})),
-              **in_group('keys', keys_drawn)}
+              **in_group('keys', keys_drawn), **extra}
     body = {'draws': [[list(path), stream] for path, stream in draws],
-            'irregular': ['/'.join(path) for path, _ in log.irregular()]}
+            'irregular': ['/'.join(path) for path, _ in irregular]}
     return Message(body, arrays)
 
   def gradient(self, message: Message) -> Message:

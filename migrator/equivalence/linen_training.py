@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
-from migrator.equivalence.inputs import generator
-from migrator.equivalence.models import arrays_of, projection, words_of
+from migrator.equivalence.models import arrays_of, moved_by_rounding, projection
 
 # (variables) -> (output, changed collections)
 Call = Callable[[Any], tuple[Any, Any]]
@@ -39,20 +37,9 @@ def trained(call: Call, variables: dict[str, Any], chain: Any, count: int, moved
     return optax.apply_updates(params, updates), state, rest, value
 
   own = variables.get('params', {})
-  for params in (own, *(_moved(own, word) for word in moved)):
+  for params in (own, *(moved_by_rounding(own, word) for word in moved)):
     state, kept, losses = chain.init(params), rest, []
     for _ in range(count):
       params, state, kept, value = step(params, state, kept)
       losses.append(np.asarray(value))
     yield {('losses',): np.stack(losses), **arrays_of({'params': params})}
-
-
-def _moved(params: Any, word: str) -> Any:
-  """Returns the parameters, every float one representable number up or down."""
-  def moved(path: Any, leaf: Any) -> Any:
-    if not jnp.issubdtype(leaf.dtype, jnp.floating):
-      return leaf
-    up = generator('moved', word, *words_of(path)).random(leaf.shape) < 0.5
-    infinite = jnp.asarray(jnp.inf, leaf.dtype)
-    return jnp.nextafter(leaf, jnp.where(up, infinite, -infinite))
-  return jax.tree_util.tree_map_with_path(moved, params)

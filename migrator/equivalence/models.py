@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from migrator.equivalence.cases import Case
 from migrator.equivalence.errors import RequestError
 from migrator.equivalence.expressions import ExpressionError, evaluate
+from migrator.equivalence.extra_inputs import KINDS
 from migrator.equivalence.inputs import Expression, generator, make_array, parse_spec
 
 ArrayPath = tuple[str, ...]
@@ -106,6 +107,11 @@ class CallInputs:
       arrays[position] = array
     return arrays
 
+  def extra(self, kinds: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """Returns the arrays of the kinds of extra inputs that are other than these."""
+    made = {kind: KINDS[kind](self.arrays) for kind in kinds}
+    return {kind: arrays for kind, arrays in made.items() if arrays is not None}
+
   def digest(self) -> str:
     """Returns a hash of all arrays; both sides must agree on it."""
     state = hashlib.sha256(str(self.structure).encode())
@@ -145,6 +151,17 @@ def nested(arrays: Mapping[ArrayPath, Any]) -> dict[str, Any]:
     inner: dict[str, Any] = functools.reduce(lambda node, part: node.setdefault(part, {}), folders, tree)
     inner[name] = array
   return tree
+
+
+def moved_by_rounding(tree: Any, word: str) -> Any:
+  """Returns the tree, every float one representable number up or down; the word seeds which."""
+  def moved(path: Any, leaf: Any) -> Any:
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+      return leaf
+    up = generator('moved', word, *words_of(path)).random(leaf.shape) < 0.5
+    infinite = jnp.asarray(jnp.inf, leaf.dtype)
+    return jnp.nextafter(jnp.asarray(leaf), jnp.where(up, infinite, -infinite))
+  return jax.tree_util.tree_map_with_path(moved, tree)
 
 
 def projection(output: Any) -> jax.Array:

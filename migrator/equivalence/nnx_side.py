@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -155,15 +155,20 @@ class NnxSide:
     return Message({'digest': inputs.digest()}, in_group('variables', weights.to_linen(nnx.state(model))))
 
   def forward(self, message: Message) -> Message:
-    """Runs `body['mode']`; answers with output, collections after the call, and what spoiled the keys."""
+    """Runs `body['mode']`; answers with output, collections after the call, and what spoiled the keys.
+
+    For every kind of extra inputs in `body['extra']` also the output, or in 'refused' why there is none.
+    """
     ready = self._ready()
     model, problems, notes = self._keyed(ready, message)
     if problems:
       return Message({'unaligned': problems, 'notes': notes})
     before = nnx.clone(model)
     call, words = self._call(ready, model, message.body['mode'])
+    run = nnx.jit(call)
     with watched_sow(nnx.Module) as sown:
-      output = nnx.jit(call)(model, list(ready.inputs.arrays))
+      output = run(model, list(ready.inputs.arrays))
+    extra, refused = _extra_outputs(run, before, ready.inputs.extra(message.body.get('extra', ())))
     state = ready.weights.to_linen(nnx.state(model), sown)
     changed = sorted('/'.join(path) for path, array in state.items()
                      if path[0] == 'params' and not _same(array, ready.variables.get(path)))
@@ -171,8 +176,8 @@ class NnxSide:
     changed += ['/'.join(map(str, path)) for path, array in plain_arrays(model).items()
                 if not _same(array, constants.get(path))]
     kept = {path: array for path, array in state.items() if path[0] not in ('params', *SOWN)}
-    body = {'unaligned': misdrawn(before, model), 'notes': notes + words, 'changed params': changed}
-    return Message(body, {**in_group('output', arrays_of(output)), **in_group('state', kept)})
+    body = {'unaligned': misdrawn(before, model), 'notes': notes + words, 'changed params': changed, 'refused': refused}
+    return Message(body, {**in_group('output', arrays_of(output)), **in_group('state', kept), **extra})
 
   def gradient(self, message: Message) -> Message:
     """Answers with the gradients of a random projection of the output, by Linen path and by input."""
@@ -237,6 +242,19 @@ class NnxSide:
   def _called_once(self, case: Case, model: nnx.Module, inputs: CallInputs, fields: dict[str, Any]) -> None:
     call, _ = self._method(case, model, inputs, fields, 'train' if case.eval is None else 'eval')
     call(model, inputs.arrays)
+
+
+def _extra_outputs(run: Any, model: nnx.Module, inputs: Mapping[str, Any]) -> tuple[dict[Any, np.ndarray], dict[str, str]]:
+  """Returns the output of a fresh model for every kind of extra inputs, in a group of its name; and what failed."""
+  found: dict[Any, np.ndarray] = {}
+  refused: dict[str, str] = {}
+  for kind, arrays in inputs.items():
+    try:
+      found |= in_group(kind, arrays_of(run(nnx.clone(model), list(arrays))))
+    # The user's model decides what it takes, with any exception; Linen tells whether it should.
+    except Exception as error:
+      refused[kind] = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
+  return found, refused
 
 
 def _placed(make: Callable[[], nnx.Module], variables: dict[tuple[str, ...], Any], manifest: Manifest,

@@ -5,9 +5,10 @@ import dataclasses
 
 import numpy as np
 
-from migrator.equivalence import training_steps, verdicts
+from migrator.equivalence import rounding, training_steps, verdicts
 from migrator.equivalence.cases import Case
 from migrator.equivalence.compare import compare_trees
+from migrator.equivalence.extra_inputs import KINDS
 from migrator.equivalence.process import WorkerError, WorkerProcess
 from migrator.equivalence.protocol import Message, Path, in_group
 from migrator.equivalence.verdicts import CaseResult, PartResult
@@ -36,6 +37,7 @@ class CaseRun:
   def __init__(self, case: Case, manifest: Manifest, linen: WorkerProcess, nnx: WorkerProcess,
                timeout: float, steps: int = 0, step_is_proved: bool = False):
     self._steps, self._step_is_proved = steps, step_is_proved
+    self._kinds = KINDS if case.extra_inputs else ()
     self._case, self._manifest, self._timeout = case, manifest, timeout
     self._linen, self._nnx = linen, nnx
     self._variables: Tree = {}
@@ -81,13 +83,15 @@ class CaseRun:
     tolerance = self._case.tolerance
     parts = [compare_trees(mode, linen.group('output'), nnx.group('output'), tolerance, notes=notes)]
     parts += self._state(mode, linen, nnx)
+    parts += self._extra(mode, keys, linen, nnx)
     # Gradients belong to training; a case without training still shows them in evaluation.
     wanted = self._case.gradients and (mode == 'train' or self._case.train is None)
     return parts + (self._gradients(mode, keys, linen) if wanted else [])
 
   def _forward(self, mode: str) -> tuple[Keys, Message, Message]:
     """Runs both sides with Linen's keys, or with one constant key where they cannot be aligned."""
-    request = _request('forward', mode, 'recorded')
+    extra = list(self._kinds) if mode == ('train' if self._case.eval is None else 'eval') else []
+    request = Message({**_request('forward', mode, 'recorded').body, 'extra': extra})
     if self._case.rngs:
       linen = self._side(self._linen, request)
       problems = [f'{path} draws both inside and outside of a loop' for path in linen.body['irregular']]
@@ -100,10 +104,33 @@ class CaseRun:
       drawn = len(linen.body['draws'])
       words = (f'random keys: {drawn} of Linen replayed',) if drawn else ()
       return Keys('recorded', words), linen, nnx
-    constant = _request('forward', mode, 'constant')
+    constant = Message({**request.body, 'keys': 'constant'})
     words = ('random keys: not aligned, so every draw used one same key on both sides, and whether draws are '
              f'independent was not compared ({"; ".join(problems)})',)
     return Keys('constant', words), *self._both(constant, constant)
+
+  def _extra(self, mode: str, keys: Keys, linen: Message, nnx: Message) -> list[PartResult]:
+    """Compares the outputs for extra inputs that Linen takes."""
+    tolerance, parts = self._case.tolerance, []
+    for kind in self._kinds:
+      name, reference = f'{mode}, {kind}', linen.group(kind)
+      if reference and kind in nnx.body['refused']:
+        parts.append(PartResult(name, verdicts.ERROR, f'only NNX refuses them: {nnx.body["refused"][kind]}'))
+      elif reference:
+        part = compare_trees(name, reference, nnx.group(kind), tolerance)
+        parts.append(self._measured(part, mode, keys, kind, reference, nnx.group(kind)) if rounding.is_open(part) else part)
+    return parts
+
+  def _measured(self, part: PartResult, mode: str, keys: Keys, kind: str, linen: Tree, nnx: Tree) -> PartResult:
+    """Compares once more, with what rounding alone does to Linen's output."""
+    asked = {**_request('forward', mode, keys.kind).body, 'extra': [kind], 'moved': list(rounding.MOVED)}
+    try:
+      moved = self._side(self._linen, Message(asked))
+    except WorkerError as error:
+      return _error(part.name, error)
+    runs = [moved.group(f'{kind}, {word}') for word in rounding.MOVED]
+    allowed, words = rounding.allowance(linen, runs)
+    return compare_trees(part.name, linen, nnx, self._case.tolerance, allowed=allowed, notes=(*part.notes, *words))
 
   def _state(self, mode: str, linen: Message, nnx: Message) -> list[PartResult]:
     """Compares what the call left in the collections; nothing else may have changed in NNX."""
@@ -145,12 +172,12 @@ class CaseRun:
       request = training_steps.request('train', self._steps)
       linen, nnx = (answer.group('steps') for answer in self._both(request, request))
       part = training_steps.compared(name, linen, nnx, tolerance, notes)
-      if not training_steps.is_open(part):
+      if not rounding.is_open(part):
         return part
-      moved = self._side(self._linen, training_steps.request('train', self._steps, training_steps.MOVED))
+      moved = self._side(self._linen, training_steps.request('train', self._steps, rounding.MOVED))
     except WorkerError as error:
       return _error(name, error)
-    runs = [moved.group(word) for word in training_steps.MOVED]
+    runs = [moved.group(word) for word in rounding.MOVED]
     return training_steps.compared(name, linen, nnx, tolerance, notes, runs, self._step_is_proved)
 
   def _both(self, linen: Message, nnx: Message) -> tuple[Message, Message]:

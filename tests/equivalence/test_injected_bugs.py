@@ -75,7 +75,8 @@ def verdicts(result) -> dict[str, str]:
 def test_equal_pair_is_bitwise_in_every_part(checker):
   result = check(checker, 'equal')
   assert verdicts(result) == dict.fromkeys(
-    ['variables', 'eval', 'eval state', 'train', 'train state', 'train gradient of params',
+    ['variables', 'eval', 'eval state', 'eval, one not-a-number', 'eval, large inputs', 'eval, shorter inputs', 'train',
+     'train state', 'train gradient of params',
      'train gradient of inputs'], 'bitwise')
   assert result.exit_code == 0
   assert 'random keys: 2 of Linen replayed' in result.parts[3].notes

@@ -8,7 +8,8 @@ from check_pairs import entry, manifest, named, write
 from migrator.equivalence import Case
 from migrator.equivalence.parts import CaseRun
 from migrator.equivalence.process import WorkerProcess
-from migrator.equivalence.training_steps import MOVED, STEPS, compared, own_spread
+from migrator.equivalence.rounding import MOVED, own_spread
+from migrator.equivalence.training_steps import STEPS, compared
 
 LOSSES, KERNEL = ('losses',), ('params', 'kernel')
 RUN = {LOSSES: np.array([3.0, 2.0, 1.0]), KERNEL: np.array([0.5, -0.5])}
