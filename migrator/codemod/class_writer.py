@@ -27,6 +27,8 @@ from .signature import SignatureWriter
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
 from .static import StaticWriter
 from .text import Edits, SourceText
+from .unbound import unbound_names
+from .unreached import unreached_creations
 
 
 class ClassWriter(SignatureWriter, MemberWriter):
@@ -65,6 +67,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     Raises:
       Refused, NotStatic: the class cannot be native.
     """
+    self._refuse_unreached()
     inits = self._inits()
     body = self._constructor_body(inits)
     for method in self.plan.source.own_methods.values():
@@ -78,12 +81,29 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self._rest_of_class()
     self._size_arguments()
     text = self._without_keys(self._decide(self._assemble(body)))
+    self._refuse_unbound(text)
     self.plan.text = restored(self.source, self.plan.source.node, text, self.plan.members)
     self.plan.helpers.update(self.names.helpers)
     self.plan.imports |= self.names.imports | {('flax', 'nnx')}
     self.plan.imports |= set().union(*(sizes.imports for _, sizes in self.writers.values()))
     if self.plan.helpers:
       self.plan.outcome = 'helper'
+
+  def _refuse_unreached(self) -> None:
+    """Code that makes a module, but that no run of the interpreter came to, cannot be completed."""
+    found = unreached_creations(self.plan, self.names, self.outside)
+    if found:
+      raise Refused(f'nothing is known of what is made under conditions that never held: {", ".join(found)}')
+
+  def _refuse_unbound(self, text: str) -> None:
+    """A name that nothing binds would fail when the model is built, or mean something else."""
+    source = self.plan.source
+    imported = {alias or module.partition('.')[0] for module, alias in self.names.imports}
+    imported |= {alias or module for _, sizes in self.writers.values() for module, alias in sizes.imports}
+    bound = {'nnx', *source.module.bindings, *self.names.helpers, *self.plan.helpers, *self.plan.collections, *imported}
+    missing = unbound_names(self.source.node(source.node), text, bound)
+    if missing:
+      raise Refused(f'the constructor would read {", ".join(missing)}, which only the call knows')
 
   # -- constructor -----------------------------------------------------------------------------------
 
@@ -105,11 +125,30 @@ class ClassWriter(SignatureWriter, MemberWriter):
         ),
       )
       field = lambda source: source if _root(source) in writer.rebound else self._field(source)
-      sizes = SizeWriter(self.plan.analysis.table, writer.text, writer.expression, field)
+      sizes = SizeWriter(self.plan.analysis.table, self._condition_of_sizes, writer.expression, field)
       writer.sizes = sizes
       writer.stored = _set_once(self.plan.source)
       self.writers[id(method)] = (writer, sizes)
     return self.writers[id(method)]
+
+  def _condition_of_sizes(self, test: ast.expr, sizes: SizeWriter) -> str:
+    """Writes the condition that decides between two sizes, in the terms of the method it stands in.
+
+    sizes: the writer that needs it; whether an optional input is given is asked of the sizes it has asked for.
+    """
+    inside = self.plan.source.module.nodes.inside
+    method = next((item.node for item in self.plan.source.own_methods.values() if inside(test, item.node)), None)
+    if method is None:
+      raise NotStatic(f'the size depends on {ast.unparse(test)}, which other code decides')
+    writer, own = self._tools(method)
+    if own is sizes:
+      return writer.text(test)
+    own.needed |= sizes.needed
+    before = set(writer.needed)
+    text = writer.text(test)
+    if set(writer.needed) - before:
+      raise NotStatic(f'the size depends on {ast.unparse(test)}, which is computed in the call')
+    return text
 
   def _field(self, source: str) -> str:
     name = re.split(r'[.\[(]', source.removeprefix('self.'))[0] if source.startswith('self.') else ''

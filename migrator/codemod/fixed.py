@@ -53,6 +53,13 @@ class FixedNames:
     finally:
       self._active.discard(key)
 
+  def stored_before(self, name: str, node: ast.expr) -> bool:
+    """Tells whether the variable may have been bound in the method before an expression is read."""
+    found = self.definitions.get(name, [])
+    if found and self.end(node.lineno) > node.lineno:
+      return True  # in a loop what stands behind it comes before it as well
+    return any(_line(item) <= node.lineno and all(child is not node for child in ast.walk(item)) for item in found)
+
   def end(self, line: int) -> int:
     """Returns the line behind which nothing is seen in a line: the end of the loop around it, or the line itself."""
     ends = [

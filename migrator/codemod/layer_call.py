@@ -12,7 +12,7 @@ from migrator.shapes.values import Array, External, Late, Opaque, Unknown, Value
 from rewrites.record import REQUIRED, Facts, Helper, Layer, NotDerivable
 from rewrites.record import Unknown as UnknownArgument
 
-from .sizes import NotStatic
+from .sizes import NotStatic, alone
 
 _SPREAD = ('*args', '**kwargs')
 
@@ -283,11 +283,11 @@ def _finish(record: Layer, found: list[Facts], written: Written, exact: bool) ->
 
 def _size_value(value: Any, size_text: Callable[[Any], str]) -> str:
   if isinstance(value, tuple):
-    items = [size_text(item) for item in value]
+    items = [alone(size_text(item)) for item in value]
     return f'({", ".join(items)}{"," if len(items) == 1 else ""})'
   if isinstance(value, dict):
-    return '{' + ', '.join(f'{key}: {size_text(item)}' for key, item in value.items()) + '}'
-  return size_text(value)
+    return '{' + ', '.join(f'{key}: {alone(size_text(item))}' for key, item in value.items()) + '}'
+  return alone(size_text(value))
 
 
 def _is_late(value: Value) -> bool:

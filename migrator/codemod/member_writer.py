@@ -21,7 +21,7 @@ from .module_api import refuse_layer_methods
 from .optional_shapes import condition_text, optional_shape
 from .plan import ClassPlan, Member, variable_class
 from .shape_text import shape_text
-from .sizes import NotStatic, SizeWriter
+from .sizes import NotStatic, SizeWriter, alone
 from .sizes_of_uses import certain_first, several_sizes
 from .static import StaticWriter
 from .text import Edits, SourceText, wrapped_call
@@ -189,7 +189,7 @@ class MemberWriter:
         if keyword.arg is None
         else f'{keyword.arg}={writer.text(keyword.value)}'
       )
-    arguments += [f'{size.name}={self._child_size(member, size, size_text)}' for size in child.size_arguments]
+    arguments += [f'{size.name}={alone(self._child_size(member, size, size_text))}' for size in child.size_arguments]
     arguments.append('rngs=rngs')
     for name in child.threaded:
       self._thread_from(member, name)

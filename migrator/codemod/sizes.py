@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -53,19 +54,20 @@ class SizeWriter:
   """Writes sizes of one class as source text.
 
   table: meaning of the symbols.
-  expression, expression_text: write an expression, given as a node or as text, in the constructor (raise NotStatic).
+  condition: writes a condition that decides between two sizes; expression_text: writes an expression given as text,
+    in the constructor (both raise NotStatic).
   field: writes a field expression such as 'self.config.width'.
   """
 
   def __init__(
     self,
     table: SymbolTable,
-    expression: Callable[[ast.expr], str],
+    condition: Callable[[ast.expr, SizeWriter], str],
     expression_text: Callable[[str], str],
     field: Callable[[str], str],
   ) -> None:
     self.table = table
-    self.expression = expression
+    self.condition = condition
     self.expression_text = expression_text
     self.field = field
     self.needed: dict[InputAxis, None] = {}
@@ -271,7 +273,7 @@ class SizeWriter:
       return holder
     if info.test is None:
       raise NotStatic(f'the size is {then} or {orelse}, and the condition is not known')
-    return f'({then} if {self.expression(info.test)} else {orelse})'
+    return f'({then} if {self.condition(info.test, self)} else {orelse})'
 
   def _carried(self, name: str, info: Any, loops: tuple[ast.AST, ...]) -> str:
     if name not in self.carried:
@@ -343,6 +345,17 @@ def enclosed(text: str) -> bool:
     if depth == 0 and position < len(text) - 1:
       return False
   return True
+
+
+def alone(text: str) -> str:
+  """Returns a size as it is written where it stands alone, as an argument or an element: without parentheses around it."""
+  return text[1:-1] if enclosed(text) and not _is_tuple(text) else text
+
+
+def _is_tuple(text: str) -> bool:
+  """Tells whether parentheses around a text make a tuple of it."""
+  depths = itertools.accumulate((character in '([{') - (character in ')]}') for character in text)
+  return any(depth == 1 and character == ',' for depth, character in zip(depths, text))
 
 
 def _unparenthesised(text: str) -> str:

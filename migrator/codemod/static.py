@@ -10,7 +10,7 @@ from migrator.shapes import oracle
 from migrator.shapes.values import Array, Bound, Closure, Late, Unknown, Value, VariableRef, contains
 
 from .fixed import FixedNames
-from .names_in import bound_by, function_locals, targets
+from .names_in import bound_by, function_locals
 from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter, enclosed
 from .text import Edits, SourceText
@@ -161,8 +161,7 @@ class StaticWriter:
     ):
       return None
     arguments = {argument.arg for argument in _arguments(self.method)}
-    stores = any(node.left.id in targets(child) for child in ast.walk(self.method))
-    if node.left.id not in arguments or stores or self.sizes is None:
+    if node.left.id not in arguments or self.sizes is None or self.fixed.stored_before(node.left.id, node):
       return None
     return self.sizes.given(self.method.name, node.left.id, isinstance(node.ops[0], ast.IsNot))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import operator
+import re
 from typing import Any
 
 from . import oracle
@@ -12,6 +13,7 @@ from .expressions import evaluate, handles
 from .operators import binary, late_of
 from .values import Alternatives, Array, ClassRef, External, Late, Opaque, Unknown, Value, contains
 
+_NAME = re.compile(r'[A-Za-z]\w*')
 _COMPARE = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
 
 
@@ -23,7 +25,7 @@ def _compare(it: Any, node: ast.Compare, frame: Any) -> Value:
   for op, comparator in zip(node.ops, node.comparators):
     right = evaluate(it, comparator, frame)
     values.append(right)
-    answers.append(compare(op, left, right))
+    answers.append(_for_any_field(it, op, left, right, compare(op, left, right)))
     left = right
   if any(answer is False for answer in answers):
     return False
@@ -36,6 +38,24 @@ def _compare(it: Any, node: ast.Compare, frame: Any) -> Value:
     result = binary(it, ast.Add, values[0], values[1], node)
     return dataclasses.replace(result, dtype='bool') if isinstance(result, Array) else result
   return Opaque(ast.unparse(node), 'bool')
+
+
+def _for_any_field(it: Any, op: ast.cmpop, left: Value, right: Value, answer: bool | None) -> bool | None:
+  """Returns the answer if it also holds for fields of zero and below: a size is at least one, a number of layers need not be."""
+  if answer is None or not (oracle.is_dim(left) and oracle.is_dim(right)):
+    return answer
+  names = {name for dim in (left, right) for name in _NAME.findall(oracle.text_of(dim))}
+  infos = {name: it.table.info(name) for name in names}
+  fields = [name for name, info in infos.items() if info is not None and info.kind in ('field', 'local')]
+  for number in (0, -1) if fields else ():
+    given = dict.fromkeys(fields, number)
+    try:
+      sizes = [oracle.evaluate_with(dim, given, 0) for dim in (left, right)]
+    except ArithmeticError:
+      continue
+    if compare(op, *sizes) is not answer:
+      return None
+  return answer
 
 
 def compare(op: ast.cmpop, left: Value, right: Value) -> bool | None:

@@ -28,7 +28,7 @@ def join(left: Value, right: Value, test: ast.expr | None, table: SymbolTable, n
   if left is right or _equal(left, right):
     return left
   if isinstance(left, Unknown) or isinstance(right, Unknown):
-    return _with_unknown(left, right)
+    return _with_unknown(left, right, table)
   if isinstance(left, Array) and isinstance(right, Array):
     return _arrays(left, right, test, table, name)
   if left is None or right is None:
@@ -120,10 +120,14 @@ def _equal(left: Value, right: Value) -> bool:
   return left is right
 
 
-def _with_unknown(left: Value, right: Value) -> Value:
+def _with_unknown(left: Value, right: Value, table: SymbolTable) -> Value:
   unknown, other = (left, right) if isinstance(left, Unknown) else (right, left)
   if isinstance(other, Unknown):
     return other if unknown.soft else unknown
+  if unknown.soft and isinstance(other, Array) and other.shape:
+    text = f'{unknown.reason}; where it is given, its sizes are taken to be those of what stands for it'
+    if text not in table.notes:
+      table.notes.append(text)
   return other if unknown.soft else unknown
 
 

@@ -1,0 +1,57 @@
+"""Code of a class that the interpreter never came to although it makes modules: nothing is known of their sizes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from rewrites.registry import layer_for
+
+from .linen_names import LinenNames
+from .plan import ClassPlan
+
+
+def unreached_creations(plan: ClassPlan, names: LinenNames, skip: Collection[str]) -> list[str]:
+  """Returns what is made where the interpreter never came, as 'RMSNorm (line 12)'.
+
+  names: Linen names of the module.
+  skip: methods that stay as they are.
+  """
+  found: dict[int, str] = {}
+  for method in plan.source.own_methods.values():
+    if method.name in skip:
+      continue
+    for node in _unreached(method.node, plan.analysis.record.values):
+      name = _module_made(node, plan, names, method.node)
+      if name is None and method.name == 'setup' and _stored(node):
+        name = ast.unparse(node.value.func)
+      if name is not None:
+        found[node.lineno] = f'{name} (line {node.lineno})'
+  return list(found.values())
+
+
+def _unreached(method: ast.FunctionDef, values: dict[int, Any]) -> Iterator[Any]:
+  """Yields the calls and assignments whose value was never asked for; what is inside of them is not looked at."""
+  pending: list[ast.AST] = list(reversed(method.body))
+  while pending:
+    node = pending.pop()
+    value = node.value if isinstance(node, ast.Assign) else node
+    if isinstance(value, ast.Call) and id(value) not in values:
+      yield node
+    pending += reversed(list(ast.iter_child_nodes(node)))
+
+
+def _module_made(node: ast.AST, plan: ClassPlan, names: LinenNames, method: ast.FunctionDef) -> str | None:
+  if not isinstance(node, ast.Call) or not isinstance(node.func, (ast.Name, ast.Attribute)):
+    return None
+  linen = names.qualified(node.func, method)
+  if linen is not None:
+    return linen.rsplit('.', 1)[-1] if layer_for(linen) is not None else None
+  found = plan.source.project.classes.get(names.project.resolve_node(names.module, node.func) or '')
+  return found.name.rpartition(':')[2] if found is not None and found.is_linen else None
+
+
+def _stored(node: ast.AST) -> bool:
+  """Tells whether a statement stores what a call returns as an attribute."""
+  return isinstance(node, ast.Assign) and any(isinstance(target, ast.Attribute) for target in node.targets)
