@@ -17,6 +17,16 @@ class Roots:
 
   project: Path
   source: Path
+  certain: bool = True  # the project's folder was given or has a marker
+
+  def callers(self, paths: Sequence[Path]) -> list[Path]:
+    """Returns the folders whose files may use what is in `paths`.
+
+    The project; where its folder is a guess, only the topmost packages around the paths.
+    """
+    if self.certain:
+      return [self.project]
+    return sorted({top for path in paths if (top := _topmost_package(path)) is not None})
 
 
 def existing(paths: Sequence[Path]) -> list[Path]:
@@ -48,13 +58,14 @@ def find_roots(paths: Sequence[Path], root: Path | None = None) -> Roots:
   """
   common = _common_folder(paths)
   if root is None:
-    project = _marked(common) or _above_packages(common)
+    marked = _marked(common)
+    certain, project = marked is not None, marked or _above_packages(common)
   else:
-    project = Path(os.path.abspath(root))
+    certain, project = True, Path(os.path.abspath(root))
     outside = next((path for path in paths if not path.is_relative_to(project)), None)
     if outside is not None:
       raise Failure(f'{outside}: lies outside the root {project}; give --root a folder above all paths')
-  return Roots(project, _source_root(project, common))
+  return Roots(project, _source_root(project, common), certain)
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
@@ -72,6 +83,15 @@ def _has_marker(folder: Path) -> bool:
 
 def _above_packages(folder: Path) -> Path:
   while (folder / '__init__.py').exists() and folder.parent != folder:
+    folder = folder.parent
+  return folder
+
+
+def _topmost_package(path: Path) -> Path | None:
+  folder = path if path.is_dir() else path.parent
+  if not (folder / '__init__.py').exists():
+    return None
+  while (folder.parent / '__init__.py').exists():
     folder = folder.parent
   return folder
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import os
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from .bridge.call_sites import problems
 from .bridge.references import read_references
 from .class_writer import ClassWriter
 from .given_weights import plan_guards
+from .kept import Kept
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .module_fields import default_class
@@ -22,12 +24,22 @@ from .text import text_of
 
 
 def plan_classes(
-  project: Any, analyses: dict[str, Any], order: list[str], options: Options, failed: dict[str, str]
+  project: Any,
+  analyses: dict[str, Any],
+  order: list[str],
+  options: Options,
+  failed: dict[str, str],
+  kept: Mapping[str, Kept] | None = None,
 ) -> dict[str, ClassPlan]:
   """Plans every class, used classes first; a class that fails takes its subclasses with it.
 
   failed: reasons of classes that are known to stay Linen, by name.
+  kept: those that the user keeps Linen.
   """
+  chosen = {name for name in kept or {} if name not in failed}
+  failed.update({name: (kept or {})[name].reason for name in chosen})
+  for name in sorted(failed):
+    _bases_stay(project, name, analyses, failed)
   while True:
     plans: dict[str, ClassPlan] = {}
     news = False
@@ -35,7 +47,7 @@ def plan_classes(
       plan = ClassPlan(project.classes[name], analyses[name])
       plans[name] = plan
       if name in failed:
-        plan.outcome, plan.reasons = 'bridged', [failed[name]]
+        plan.outcome, plan.reasons, plan.chosen = 'bridged', [failed[name]], name in chosen
         continue
       try:
         plan_one(plan, plans, project, options)
@@ -52,17 +64,27 @@ def plan_classes(
         failed[name] = plan.reasons[
           0
         ]  # the first reason found stays; later rounds would only name each other
-        for base in project.classes[name].mro[1:]:
-          if base.is_linen and base.name not in failed and base.name in analyses:
-            failed[base.name] = f'its subclass {name} stays Linen'
-            news = True
+        news |= _bases_stay(project, name, analyses, failed)
     for problem in problems(read_references(project, plans)):
       if problem.name not in failed:
         failed[problem.name] = problem.reason
+        if problem.chosen:
+          chosen.add(problem.name)
+        _bases_stay(project, problem.name, analyses, failed)
         news = True
     if not news:
       _without_users(plans)
       return plans
+
+
+def _bases_stay(project: Any, name: str, analyses: Mapping[str, Any], failed: dict[str, str]) -> bool:
+  """Keeps the bases of a class that stays Linen; tells whether that is news."""
+  news = False
+  for base in project.classes[name].mro[1:]:
+    if base.is_linen and base.name not in failed and base.name in analyses:
+      failed[base.name] = f'its subclass {name} stays Linen'
+      news = True
+  return news
 
 
 def _without_users(plans: dict[str, ClassPlan]) -> None:

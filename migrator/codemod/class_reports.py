@@ -53,6 +53,7 @@ def plan_findings(plan: ClassPlan) -> list[Finding]:
         source.node.lineno,
         'stays-linen',
         f'{source.node.name} stays Linen: {"; ".join(plan.reasons)}',
+        'note' if plan.chosen else 'warning',
       )
     ]
   return [

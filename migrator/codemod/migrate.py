@@ -19,16 +19,19 @@ from .part import Part
 from .processes import run_parts
 
 
-def migrate(paths: Sequence[Path], root: Path, options: Options | None = None) -> MigrationResult:
+def migrate(
+  paths: Sequence[Path], root: Path, options: Options | None = None, callers: Sequence[Path] | None = None
+) -> MigrationResult:
   """Migrates the Linen classes in `paths`.
 
   Args:
     paths: files and folders; root: folder that module names are relative to; options: see `Options`.
+    callers: folders with further files, which are changed where they use classes in `paths`; the root when None.
   Returns:
     new file contents, reports and the manifest.  The files themselves are left alone.
   """
   with rarely_collected():
-    project = read_project([Path(path) for path in paths], Path(root))
+    project = read_project([Path(path) for path in paths], Path(root), callers=[Path(root)] if callers is None else callers)
     with rarely_collected():  # the trees that were read stay
       parts = _parts(project, options or Options())
   files = sorted((file for part in parts for file in part.files), key=lambda file: file.path)
@@ -51,11 +54,12 @@ def _parts(project: Any, options: Options) -> list[Part]:
   groups = independent(project)
   done: dict[tuple[str, ...], Part] = {}
   while True:
-    waiting = [group for group in groups if tuple(group) not in done]
+    asked = [group for group in groups if any(project.modules[name].selected for name in group)]
+    waiting = [group for group in asked if tuple(group) not in done]
     for group, part in zip(waiting, run_parts(project, waiting, options)):
       done[tuple(group)] = part
-    parts = [done[tuple(group)] for group in groups]
-    strays = [{group[0], *part.strays} for group, part in zip(groups, parts) if part.strays]
+    parts = [done[tuple(group)] for group in asked]
+    strays = [{group[0], *part.strays} for group, part in zip(asked, parts) if part.strays]
     if not strays:
       return parts
     groups = joined(groups, strays)

@@ -15,6 +15,7 @@ from .bridge.face import helper_place, rewrite_call_sites
 from .bridge.references import Reference
 from .import_jobs import ImportJob
 from .imports import ImportRequest
+from .kept import frozen_at
 from .linen_names import LinenNames
 from .plan import ClassPlan
 from .quoted import annotations_of, rename_quoted
@@ -67,6 +68,9 @@ class ModuleWriter:
     skip = {child for plan in self.plans for child in nodes.walk(plan.source.node)}
     stays = {child for plan in self.plans if not plan.native for child in nodes.walk(plan.source.node)}
     for node in nodes.order:
+      if self.module.skips and isinstance(node, ast.stmt) and frozen_at(self.module, node) is not None:
+        skip.update(nodes.walk(node))
+        stays.update(nodes.walk(node))
       if native and node not in stays:
         self._whole_linen(node)
       if node in skip:
@@ -169,7 +173,7 @@ def linen_aliases(project: Any, module: Any) -> set[str]:
   """Returns the local names that are bound to Linen or to things in it."""
   names = set()
   for node in module.nodes.order:
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
+    if isinstance(node, (ast.Import, ast.ImportFrom)) and frozen_at(module, node) is None:
       for alias in node.names:
         local = (alias.asname or alias.name).split('.')[0]
         found = project.resolve(module, local)

@@ -16,6 +16,7 @@ class Options:
   mode: 'argument' keeps train flags as arguments.
   names: 'idiomatic' (`linear1`) or 'linen' (`Dense_0`).
   numerics: 'idiomatic' takes the NNX layer where it only rounds in another order, 'exact' adds helpers that give the bits.
+  select, ignore: patterns of the classes that are migrated, and of those that are not ('zoo.vit:*', 'ViT').
   jobs: number of processes; files that have to do with each other are migrated in one of them.
   """
 
@@ -23,6 +24,8 @@ class Options:
   names: str = 'idiomatic'
   numerics: str = 'idiomatic'
   jobs: int = 1
+  select: tuple[str, ...] = ()
+  ignore: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,7 @@ class MigrationResult:
 
   files: changed and new files; classes: one report per Linen class; findings: what the user must look at;
   errors: files that could not be read; manifest: the map for convert and check.
+  hidden: codes of findings that are neither shown nor counted.
   """
 
   files: list[FileChange]
@@ -47,3 +51,4 @@ class MigrationResult:
   findings: list[Finding]
   manifest: Manifest
   errors: list[Finding]
+  hidden: frozenset[str] = frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from migrator.manifest import ClassMap, Manifest
@@ -15,6 +15,7 @@ from .class_plans import plan_classes
 from .class_reports import plan_findings, report
 from .expand.lines import on_disk
 from .import_jobs import run
+from .kept import Kept, kept_classes, skip_findings
 from .members import class_map
 from .module_writer import ModuleWriter, helper_home
 from .options import FileChange, MigrationResult, Options
@@ -49,15 +50,21 @@ class Unwritable(Exception):
 
 def migrate_part(project: Any, modules: Collection[str], options: Options) -> Part:
   """Migrates the classes of some modules, which have nothing to do with the classes of others."""
+  kept = kept_classes(project, modules, options)
   try:
     last, expansion, (plans, files, findings, helpers) = settled(
-      project, modules, lambda read, analyses, order: _written(read.part(modules), analyses, order, options)
+      project,
+      modules,
+      lambda read, analyses, order: _written(read.part(modules), analyses, order, options, kept),
+      kept,
     )
   except Met as met:
     return Part([], [], [], {}, {}, [], met.modules)
-  findings += [finding for plan in plans.values() for finding in plan_findings(plan)]
-  classes = {name: class_map(plan, plans) for name, plan in plans.items()}
-  reports = [report(plan) for plan in plans.values()]
+  # What lies outside of the given paths is told of where it is used by what was migrated.
+  told = [plan for plan in plans.values() if plan.source.module.selected or plan.outcome == 'bridged']
+  findings += [finding for plan in told for finding in plan_findings(plan)]
+  classes = {plan.name: class_map(plan, plans) for plan in told}
+  reports = [report(plan) for plan in told]
   found = MigrationResult(files, reports, findings, Manifest(classes), list(last.errors))
   found = on_disk(found, last, expansion)
   return Part(
@@ -66,12 +73,12 @@ def migrate_part(project: Any, modules: Collection[str], options: Options) -> Pa
 
 
 def _written(
-  project: Any, analyses: dict[str, Any], order: list[str], options: Options
+  project: Any, analyses: dict[str, Any], order: list[str], options: Options, kept: Mapping[str, Kept]
 ) -> tuple[dict[str, ClassPlan], list[FileChange], list[Finding], dict[str, dict[str, Any]]]:
   """Plans and writes; the classes of a file that cannot be written stay Linen, and the rest is planned again."""
   failed: dict[str, str] = {}
   while True:
-    plans = plan_classes(project, analyses, order, options, dict(failed))
+    plans = plan_classes(project, analyses, order, options, dict(failed), kept)
     try:
       return (plans, *write_modules(project, plans))
     except Unwritable as error:
@@ -96,7 +103,9 @@ def write_modules(
     writer = ModuleWriter(project, module, own, helper_home(name), references)
     job = writer.job()
     findings += writer.findings
-    if not own:
+    if module.skips:
+      findings += skip_findings(module)
+    if not own and module.selected and module.skips.file is None:
       findings += _left_over(project, module)
     if job is None:
       continue

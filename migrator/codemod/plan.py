@@ -66,6 +66,7 @@ class ClassPlan:
   threaded: flags of the user class that are passed through `__call__`: name -> parameter text.
   text: the new text of the class; imports, helpers: what it needs.
   collections: custom variable classes it needs, class name -> Linen collection.
+  chosen: it stays Linen because the user says so.
   """
 
   source: Any
@@ -83,6 +84,7 @@ class ClassPlan:
   collections: dict[str, str] = dataclasses.field(default_factory=dict)
   imports: set[tuple[str, str | None]] = dataclasses.field(default_factory=set)
   size_texts: dict[str, str] = dataclasses.field(default_factory=dict)
+  chosen: bool = False
 
   @property
   def name(self) -> str:

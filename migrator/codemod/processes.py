@@ -35,8 +35,9 @@ def _size(project: Any, group: Sequence[str]) -> int:
   return sum((node.end_lineno or 0) - node.lineno for node in linen)
 
 
-def _origin(project: Any) -> tuple[list[Any], Any]:
-  return [file.path for file in project.index.files.values() if file.selected], project.root
+def _origin(project: Any) -> tuple[list[Any], Any, list[Any]]:
+  selected = [file.path for file in project.index.files.values() if file.selected]
+  return selected, project.root, project.callers
 
 
 def _adopt(project: Any, options: Options) -> None:
@@ -44,10 +45,10 @@ def _adopt(project: Any, options: Options) -> None:
   _work = project, options
 
 
-def _read(paths: list[Any], root: Any, options: Options) -> None:
+def _read(paths: list[Any], root: Any, callers: list[Any], options: Options) -> None:
   from migrator.source.project import read_project
 
-  _adopt(read_project(paths, root), options)
+  _adopt(read_project(paths, root, callers=callers), options)
 
 
 def _part(group: Sequence[str]) -> Part:

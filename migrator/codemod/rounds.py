@@ -21,11 +21,15 @@ class Met(Exception):
 
 
 def settled(
-  project: Any, modules: Collection[str], written: Callable[[Any, dict[str, Any], list[str]], Any]
+  project: Any,
+  modules: Collection[str],
+  written: Callable[[Any, dict[str, Any], list[str]], Any],
+  linen: Collection[str] = (),
 ) -> tuple[Any, Expansion, Any]:
   """Returns the project as it was planned, the texts it was read with, and what `written` made of it.
 
   modules: whose classes are planned; written: plans and writes them from their analyses and their order, users last.
+  linen: classes that keep their text whatever the others become.
 
   Raises:
     Met: the classes have to do with those of other modules.
@@ -33,7 +37,7 @@ def settled(
   analyses = _interpreted(project, modules)
   kept: dict[str, list[str]] = {}
   while True:
-    expansion, last, seen = _expanded(project, modules, analyses, kept)
+    expansion, last, seen = _expanded(project, modules, analyses, {*kept, *linen})
     result = written(last, seen, list(reversed(seen)))
     native = {name for name, plan in result[0].items() if plan.native}
     stay = expansion.classes - native
@@ -48,11 +52,11 @@ def settled(
 
 
 def _expanded(
-  project: Any, modules: Collection[str], analyses: dict[str, Any], kept: dict[str, list[str]]
+  project: Any, modules: Collection[str], analyses: dict[str, Any], kept: set[str]
 ) -> tuple[Expansion, Any, dict[str, Any]]:
   expansion = Expansion()
   for _ in range(_DEPTH):
-    more = expand(project, analyses, set(kept), expansion)
+    more = expand(project, analyses, kept, expansion)
     if not more:
       break
     project = read_again(project, expansion.texts())

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ class _Request:
   paths: list[Path]
   roots: Roots
   options: dict[str, Any]
+  hidden: frozenset[str]
   manifest: Path
   report: Path | None
   write: bool
@@ -59,6 +61,10 @@ class _Request:
               '(linear1; the default) or as Linen numbers them (Dense_0).')
 @click.option('--numerics', type=click.Choice(CHOICES['numerics']), help='idiomatic (default): NNX layers, '
               'a few of which round in another order than Linen; exact: add helpers that give the same bits.')
+@click.option('--select', multiple=True, metavar='LIST', help='Migrate only the classes that match (ViT, zoo.vit:*, '
+              '*Block); with codes of findings, show only those.  May be repeated; commas separate.')
+@click.option('--ignore', multiple=True, metavar='LIST', help='Leave the classes that match as they are; with codes '
+              'of findings, neither show nor count those.')
 @click.option('-j', '--jobs', type=click.IntRange(min=1), metavar='N', help='Number of processes; default 1.')
 @click.option('--explain', is_flag=True, help='PATH is file.py:Class; tell where its sizes come from.')
 def command(paths: tuple[str, ...], root: Path | None, write: bool, out: Path | None, report: Path | None,
@@ -70,6 +76,7 @@ def command(paths: tuple[str, ...], root: Path | None, write: bool, out: Path | 
   """
   if write and out is not None:
     raise click.UsageError('--write and --out exclude each other: in place, or a copy')
+  chosen, hidden = _selection(chosen)
   if explain:
     return _explain(paths, root, chosen)
   found = existing([Path(path) for path in paths])
@@ -77,13 +84,22 @@ def command(paths: tuple[str, ...], root: Path | None, write: bool, out: Path | 
   settings = read_settings(roots.project)
   options = _merged(chosen, settings)
   place = manifest_at(roots.project, manifest, settings, out)
-  request = _Request(found, roots, options, place, report, write, out, allow_dirty)
+  request = _Request(found, roots, options, hidden, place, report, write, out, allow_dirty)
   _refuse_early(request)
   return _run(request)
 
 
 def _merged(chosen: dict[str, Any], settings: Settings) -> dict[str, Any]:
   return {key: getattr(settings, key) if value is None else value for key, value in chosen.items()}
+
+
+def _selection(chosen: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+  """Returns the options with the patterns of classes alone, and the codes of findings that are not shown."""
+  from migrator.report.choice import hidden_codes, split_words
+
+  select, classes = split_words(chosen['select'], '--select')
+  ignore, others = split_words(chosen['ignore'], '--ignore')
+  return {**chosen, 'select': classes, 'ignore': others}, hidden_codes(select, ignore)
 
 
 def _refuse_early(request: _Request) -> None:
@@ -95,28 +111,40 @@ def _refuse_early(request: _Request) -> None:
     refuse_occupied(request.out)
   if not request.write or request.allow_dirty:
     return
-  dirty = git_dirty(request.roots.project, request.paths)
-  if dirty is None:
+  if git_dirty(request.roots.project, request.paths) is None:
     click.echo(f'linen2nnx: {request.roots.project} is in no git repository; '
                'there will be no diff to go back by', err=True)
-  elif dirty:
+    return
+  _refuse_dirty(request, request.paths)
+
+
+def _refuse_dirty(request: _Request, paths: Sequence[Path]) -> None:
+  from migrator.codemod.git import git_dirty
+
+  dirty = git_dirty(request.roots.project, paths) if paths else None
+  if dirty:
     more = f' and {len(dirty) - 1} more' if len(dirty) > 1 else ''
     raise Failure(f'{dirty[0]}{more}: not committed in git; commit first, or give --allow-dirty')
 
 
-def _migrated(paths: list[Path], roots: Roots, options: dict[str, Any]) -> MigrationResult:
+def _migrated(paths: list[Path], roots: Roots, options: dict[str, Any], inside: bool = False) -> MigrationResult:
+  """Migrates; `inside`: files outside of the source folder are not looked at."""
   from migrator.codemod import Options, migrate
 
-  return migrate(paths, roots.source, Options(**options))
+  callers = [roots.source] if inside and roots.certain else roots.callers(paths)
+  return migrate(paths, roots.source, Options(**options), callers)
 
 
 def _run(request: _Request) -> int:
   from migrator.report.result import all_findings, exit_code
   from migrator.report.terminal import make_console, print_diff, print_findings, print_summary
 
-  result = _migrated(request.paths, request.roots, request.options)
+  result = _migrated(request.paths, request.roots, request.options, request.out is not None)
+  result.hidden = request.hidden
   code = exit_code(result)
   writes = (request.write or request.out is not None) and code != 2
+  if writes and request.write and not request.allow_dirty:
+    _refuse_dirty(request, [change.path for change in result.files if change.before])
   texts = _texts(request, result, writes)
   _store(request, result, texts, writes)
   console = make_console()
@@ -153,7 +181,10 @@ def _merged_manifest(request: _Request, result: MigrationResult) -> Manifest | N
   if not request.manifest.exists():
     return new if new.classes else None
   old = load_manifest(request.manifest)
-  return dataclasses.replace(new, classes={**old.classes, **new.classes})
+  # Classes that are NNX already and use it are no longer seen.
+  used = {name: dataclasses.replace(entry, outcome='bridged') for name, entry in new.classes.items()
+          if entry.outcome == 'left' and name in old.classes and old.classes[name].outcome == 'bridged'}
+  return dataclasses.replace(new, classes={**old.classes, **new.classes, **used})
 
 
 def _store(request: _Request, result: MigrationResult, texts: dict[Path, str], writes: bool) -> None:

@@ -7,6 +7,17 @@ from typing import Literal
 Level = Literal['error', 'warning', 'note']
 Outcome = Literal['native', 'helper', 'bridged', 'left']
 
+# Code of findings -> what they are about.  What keeps a file from being read has a code of its own and is not listed.
+CODES = {
+  'stays-linen': 'a class or a line that is still Linen',
+  'bridged-class': 'a class that is still Linen and that NNX classes use',
+  'left-class': 'a class that is still Linen and that no NNX class uses',
+  'bridged-call-site': 'a place that uses an NNX class as a Linen one',
+  'unknown-base': 'a class that may be Linen',
+  'assumption': 'what was taken for granted',
+  'skipped': 'a place that a comment keeps as it is',
+}
+
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Finding:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,4 +61,7 @@ def _class(report: ClassReport) -> dict[str, Any]:
 
 
 def _relative(path: Path, folder: Path) -> str:
-  return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+  if path.is_relative_to(folder):
+    return path.relative_to(folder).as_posix()
+  outside = path.is_absolute() and folder.is_absolute() and path.is_relative_to(folder.parent)
+  return Path(os.path.relpath(path, folder)).as_posix() if outside else path.name

@@ -38,8 +38,10 @@ class Result(Protocol):
 
 def all_findings(result: Result) -> list[Finding]:
   """Returns errors and findings in a stable order, each once, with one line for every class that is
-  still Linen and that no finding speaks of."""
-  return sorted({*result.errors, *result.findings, *_unspoken(result)})
+  still Linen and that no finding speaks of; what the user does not want to see is left out."""
+  hidden: frozenset[str] = getattr(result, 'hidden', frozenset())
+  found = {*result.findings, *_unspoken(result)}
+  return sorted({*result.errors, *(finding for finding in found if finding.code not in hidden)})
 
 
 def _unspoken(result: Result) -> Iterator[Finding]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ def print_findings(console: Console, findings: Sequence[Finding], prefix: str = 
   from rich.text import Text
 
   for file, group in itertools.groupby(sorted(findings), key=lambda finding: finding.file):
-    console.print(Text(prefix + file, 'bold'))
+    console.print(Text(posixpath.normpath(prefix + file), 'bold'))
     for finding in group:
       place = f'{finding.line:>6}' if finding.line else '     -'
       console.print(Text.assemble(f'{place}  ', (f'{finding.level:<7}', STYLES[finding.level]),

@@ -22,13 +22,15 @@ class SourceFile:
   """One Python file on disk, not parsed yet.
 
   path: absolute path; relative: posix path below the root; name: dotted module name;
-  selected: among the paths the user gave (others are only read to follow imports).
+  selected: among the paths the user gave (others are only read to follow imports and for what uses the selected).
+  listed: found by looking through folders, not by following an import.
   """
 
   path: Path
   relative: str
   name: str
   selected: bool = True
+  listed: bool = True
 
   @functools.cached_property
   def data(self) -> bytes:
@@ -130,6 +132,26 @@ def find_files(paths: Sequence[Path], root: Path) -> tuple[list[SourceFile], lis
   return [found[relative] for relative in sorted(found)], errors
 
 
+def other_files(folders: Sequence[Path], root: Path, taken: Sequence[SourceFile]) -> list[SourceFile]:
+  """Finds the Python files in `folders` that are not among `taken`: they may use what those define.
+
+  A file outside of the root is named relative to its folder; it is left out where that is the name of another.
+  """
+  paths, names = {file.path for file in taken}, {file.name for file in taken}
+  found: dict[str, SourceFile] = {}
+  for folder in folders:
+    for path in python_files(folder):
+      if path in paths:
+        continue
+      file = source_file(path, root if path.is_relative_to(root) else folder, False)
+      if not path.is_relative_to(root):
+        file.relative = Path(os.path.relpath(path, root)).as_posix()
+      if file.name not in names:
+        names.add(file.name)
+        found[file.relative] = file
+  return [found[relative] for relative in sorted(found)]
+
+
 def _problem(path: Path, root: Path) -> Finding | None:
   """Returns why `path` cannot be read, or None."""
   if not path.is_relative_to(root):
@@ -144,13 +166,13 @@ def _problem(path: Path, root: Path) -> Finding | None:
   return None
 
 
-def source_file(path: Path, root: Path, selected: bool = True) -> SourceFile:
+def source_file(path: Path, root: Path, selected: bool = True, listed: bool = True) -> SourceFile:
   """Names the file `path` below `root`: 'zoo/mlp.py' is 'zoo.mlp', 'zoo/__init__.py' is 'zoo'."""
   relative = path.relative_to(root)
   parts = [*package_prefix(root), *relative.with_suffix('').parts]
   if parts[-1] == '__init__':
     parts.pop()
-  return SourceFile(path, relative.as_posix(), '.'.join(parts), selected)
+  return SourceFile(path, relative.as_posix(), '.'.join(parts), selected, listed)
 
 
 def package_prefix(root: Path) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ class FileIndex:
     place = self.root.joinpath(*inside)
     for path in (place / '__init__.py', place.with_name(f'{place.name}.py')):
       if path.is_file():
-        self._add(source_file(path, self.root, selected=False))
+        self._add(source_file(path, self.root, selected=False, listed=False))
         return
 
   def _add(self, file: SourceFile) -> None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from migrator.source.bindings import Binding, Body, Function, blocks, read_body
 from migrator.source.files import Parsed, SourceFile
 from migrator.source.nodes import Nodes
+from migrator.source.skips import Skips, read_skips
 
 Definition: TypeAlias = Function | ast.ClassDef
 ScopeNode: TypeAlias = (
@@ -56,7 +57,7 @@ class SourceModule:
   """A parsed Python file.
 
   path: absolute; relative: posix, below the root; name: dotted module name; text: as on disk, line ends kept;
-  tree: its syntax tree; newline: '\\n' or '\\r\\n'; selected: among the paths the user gave.
+  tree: its syntax tree; newline: '\\n' or '\\r\\n'; selected: among the paths the user gave; others are only changed where they use classes of those.
   """
 
   path: Path
@@ -89,6 +90,11 @@ class SourceModule:
   def nodes(self) -> Nodes:
     """Every node of the tree, and what it lies in."""
     return Nodes(self.tree)
+
+  @functools.cached_property
+  def skips(self) -> Skips:
+    """The places with a `# linen2nnx: skip` comment."""
+    return read_skips(self.text, self.tree)
 
   @functools.cached_property
   def functions(self) -> dict[str, Function]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from migrator.report.findings import Finding
 from migrator.source.bindings import Function
 from migrator.source.classes import SourceClass
-from migrator.source.files import SourceFile, find_files
+from migrator.source.files import SourceFile, find_files, other_files
 from migrator.source.flax_names import canonical, is_linen_name
 from migrator.source.index import FileIndex
 from migrator.source.modules import SourceModule, module_from
@@ -19,19 +19,25 @@ from migrator.source.suspicion import suspicious_classes
 from migrator.source.uses import Use, uses
 
 
-def read_project(paths: Sequence[Path], root: Path, texts: Mapping[Path, str] | None = None) -> Project:
+def read_project(
+  paths: Sequence[Path], root: Path, texts: Mapping[Path, str] | None = None, callers: Sequence[Path] = ()
+) -> Project:
   """Reads the Linen code in `paths`, and what it needs of the rest of the repository.
 
   Args:
     paths: Python files, or folders to search for them.
     root: folder that dotted module names are relative to.
     texts: texts to read in the place of files, by absolute path.
+    callers: folders with further files, read where they may use what is in `paths`.
   Returns:
     the project; files that cannot be read are in its `errors`.
   """
   root = Path(root).absolute()
   files, errors = find_files(paths, root)
-  return _read(files, root, errors, texts or {})
+  files += other_files([Path(folder).absolute() for folder in callers], root, files)
+  project = _read(files, root, errors, texts or {})
+  project.callers = list(callers)
+  return project
 
 
 def read_again(project: Project, texts: Mapping[Path, str]) -> Project:
@@ -39,8 +45,8 @@ def read_again(project: Project, texts: Mapping[Path, str]) -> Project:
 
   texts: by absolute path.
   """
-  files = [file for file in project.index.files.values() if file.selected]
-  fresh = [SourceFile(file.path, file.relative, file.name) if file.path in texts else file for file in files]
+  files = [file for file in project.index.files.values() if file.listed]
+  fresh = [SourceFile(file.path, file.relative, file.name, file.selected) if file.path in texts else file for file in files]
   return _read(fresh, project.root, project.errors, texts)
 
 
@@ -72,6 +78,7 @@ class Project:
     self.root = index.root
     self.index = index
     self.modules: dict[str, SourceModule] = {}
+    self.callers: list[Path] = []  # folders with further files
     self.whole: Project | None = None  # of a part: what it is a part of
     self._may_use_linen: frozenset[str] = frozenset()
     self.classes: dict[str, SourceClass] = {}
@@ -210,7 +217,8 @@ class Project:
       return None
     parsed = file.parsed
     if isinstance(parsed, Finding):
-      self._errors.add(parsed)
+      if file.selected or not file.listed:
+        self._errors.add(parsed)
       return None
     module = module_from(file, parsed)
     try:

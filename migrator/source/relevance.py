@@ -97,7 +97,7 @@ def _may_use(file: SourceFile, module: SourceModule, names: frozenset[bytes]) ->
 def _unselected_user(project: Project, name: str, offers: dict[str, frozenset[bytes]]) -> bool:
   """Whether a module outside the given paths may use Linen; those inside were asked before."""
   file = project.index.file(name)
-  if file is None or file.selected:
+  if file is None or file.listed:
     return False
   modules = ((project.module(other), names) for other, names in offers.items() if names)
   return _mentions_flax(file) or any(
@@ -123,7 +123,7 @@ def _imports_others(project: Project, file: SourceFile) -> bool:
     absolute = resolve_dots(dots.decode(), name.decode(), file.package)
     found = None if absolute is None else project.index.find(absolute, file.package)
     other = None if found is None else project.index.file(found)
-    if other is not None and not other.selected:
+    if other is not None and not other.listed:
       return True
   return False
 

@@ -15,6 +15,8 @@ def suspicious_classes(project: Project) -> list[Finding]:
   """Returns a finding for each class that is not known to be Linen, but may be."""
   found = []
   for item in project.classes.values():
+    if not item.module.selected or item.module.skips.comment_in(item.node) is not None:
+      continue
     why = None if item.is_linen else _reason(project, item)
     if why is not None:
       found.append(Finding(item.module.relative, item.node.lineno, 'unknown-base',

@@ -10,6 +10,7 @@ from typing import Any
 from migrator.shapes.values import Alternatives, ClassRef, External, Instance, Opaque, Partial
 from rewrites.registry import layer_for
 
+from ..kept import frozen_at
 from ..plan import ClassPlan
 from .references import ModuleReferences, Reference
 
@@ -18,10 +19,11 @@ Everything = Mapping[str, ModuleReferences]
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-  """A native class that has to stay Linen, and why."""
+  """A native class that has to stay Linen, and why; chosen: the user says so."""
 
   name: str
   reason: str
+  chosen: bool = False
 
 
 def wrapped(references: ModuleReferences, everything: Everything) -> Iterator[Reference]:
@@ -105,9 +107,21 @@ def problems(everything: Everything) -> Iterator[Problem]:
   for references in everything.values():
     yield from _looked_up(references)
     for reference in references.all():
+      yield from _in_frozen(references, reference, everything)
       yield from _handed_modules(references, reference)
       yield from _two_readers(references, reference, everything)
       yield from _in_shared_function(references, reference, everything)
+
+
+def _in_frozen(references: ModuleReferences, reference: Reference, everything: Everything) -> Iterator[Problem]:
+  """Code that must not change, by a comment, cannot be given the Linen face."""
+  line = frozen_at(references.module, reference.node)
+  if line is not None and not _is_plain(references, reference, everything):
+    place = f'{references.module.relative}:{reference.node.lineno}'
+    comment = '' if line == reference.node.lineno else f' in line {line}'
+    yield Problem(
+      reference.plan.name, f'{place}, which the comment `linen2nnx: skip`{comment} keeps as it is, uses it', True
+    )
 
 
 def _handed_modules(references: ModuleReferences, reference: Reference) -> Iterator[Problem]:

@@ -86,7 +86,7 @@ def _without(project: Any, key: Key, result: Expansion) -> None:
   """Removes a function that nothing mentions any more."""
   found = project.function(key.name)
   name = key.name.partition(':')[2]
-  if found is None or not found[0].selected:
+  if found is None or not found[0].selected or found[0].skips.comment_in(found[1]) is not None:
     return
   texts = result.texts()
   word = re.compile(rb'\b' + name.encode() + rb'\b')
