@@ -5,7 +5,6 @@ import json
 import os
 import zlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ def check(path: Path) -> int:
   listed = _parsed(folder.read_json(item, NAME), item)
   problems = [f'{name}: the file is not as it was written' for name, wanted in listed['files'].items()
               if _sum(item, name, 0, wanted[0], whole=True) != wanted[1]]
+  from concurrent.futures import ThreadPoolExecutor
   jobs = sorted((row[0], row[1], row[2], row[3], name) for name, rows in listed['leaves'].items() for row in rows)
   with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
     found = pool.map(lambda job: _sum(item, *job[:3]), jobs)

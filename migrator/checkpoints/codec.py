@@ -1,66 +1,43 @@
-"""Chunk bytes to values and back, by TensorStore's zarr drivers over a store in memory.
+"""Chunk bytes to values and back: raw and Zstandard chunks by NumPy, others by TensorStore's zarr drivers.
 
-Raw chunks need no TensorStore.  One chunk is in memory at a time, encoded and decoded.
+One chunk is in memory at a time, encoded and decoded.
 """
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from migrator.checkpoints import folder, zarr
-from migrator.checkpoints.dtypes import native, zarr2_name
+from migrator.checkpoints import packed, zarr, zstd
+from migrator.checkpoints.dtypes import native
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
-from migrator.checkpoints.storage import Chunk, Stored
+from migrator.checkpoints.storage import Stored
 
 _DRIVERS = {2: 'zarr', 3: 'zarr3'}
-# Zeros become 30,000 times smaller; what claims more is damage, and would ask for all memory.
-MOST_COMPRESSED = 1_000_000
 # A context of its own makes it a store of its own.
 _STORE = 'memory://array/'
 
 
-def content(chunk: Chunk) -> bytes:
-  """Returns the encoded bytes of a chunk."""
-  if isinstance(chunk, bytes):
-    return chunk
-  return folder.read(chunk.file, chunk.offset, chunk.length)
-
-
 def decode(array: Stored, grid: tuple[int, ...], name: str) -> np.ndarray:
   """Returns the values of one chunk, of the chunk's whole shape; raises CheckpointError for bytes that are none."""
-  shape = array.chunk_shape
-  chunk = array.chunks.get(grid)
-  if chunk is None:
-    return np.full(shape, array.metadata.get('fill_value') or 0, array.dtype)
-  encoded = len(chunk) if isinstance(chunk, bytes) else chunk.length
-  size = math.prod(shape) * array.dtype.itemsize
-  if encoded > 2 * size + (1 << 16) or size > MOST_COMPRESSED * (encoded + 1):
-    raise CheckpointError(f'{name}: a chunk of {size} bytes is stored in {encoded}; {DAMAGED}')
-  if zarr.is_raw(array.version, array.metadata):
-    return _raw(array, content(chunk), name)
+  if grid not in array.chunks:
+    return np.full(array.chunk_shape, array.metadata.get('fill_value') or 0, array.dtype.dtype)
+  packed.refuse_absurd(array, grid, name)
+  if packed.is_known(array.version, array.metadata):
+    order = array.metadata.get('order', 'C') if array.version == 2 else 'C'
+    kind = packed.stored_type(array)
+    flat = np.frombuffer(packed.unpacked(array, grid, name), kind.dtype)
+    values: np.ndarray = flat.reshape(array.chunk_shape, order='F' if order == 'F' else 'C')
+    return values.astype(native(kind).dtype, copy=False)
   try:
-    return _through_tensorstore(array, content(chunk))
+    return _through_tensorstore(array, packed.content(array.chunks[grid]))
   except CheckpointError:
     raise
   except Exception as error:  # TensorStore raises several types; each means that the bytes are no chunk
     reason = str(error).strip().splitlines()[0][:200]
     raise CheckpointError(f'{name}: a chunk cannot be decoded ({reason}); {DAMAGED}') from error
-
-
-def _raw(array: Stored, encoded: bytes, name: str) -> np.ndarray:
-  shape = array.chunk_shape
-  kind = zarr.dtype(array.version, array.metadata)
-  if array.version == 3 and kind.itemsize > 1:
-    endian = array.metadata['codecs'][0].get('configuration', {}).get('endian', 'little')
-    kind = kind.newbyteorder('<' if endian == 'little' else '>') if kind.isbuiltin == 1 else kind
-  if len(encoded) != math.prod(shape) * kind.itemsize:
-    raise CheckpointError(f'{name}: a chunk of {math.prod(shape) * kind.itemsize} bytes is stored in {len(encoded)}; {DAMAGED}')
-  values = np.frombuffer(encoded, kind).reshape(shape, order=array.metadata.get('order', 'C') if array.version == 2 else 'C')
-  return values.astype(native(kind), copy=False)
 
 
 def _through_tensorstore(array: Stored, encoded: bytes) -> np.ndarray:
@@ -78,10 +55,16 @@ def _through_tensorstore(array: Stored, encoded: bytes) -> np.ndarray:
   return values
 
 
-def encode(values: np.ndarray, version: int, metadata: Mapping[str, Any]) -> bytes:
-  """Returns the bytes of one chunk; `values` has the chunk's shape."""
-  if version == 2 and zarr.is_raw(version, metadata) and zarr.is_c_order(version, metadata):
-    return np.ascontiguousarray(values).tobytes()
+def encode(values: np.ndarray, version: int, metadata: Mapping[str, Any]) -> Iterator[bytes]:
+  """Yields the bytes of one chunk, in pieces; `values` has the chunk's shape."""
+  if packed.is_known(version, metadata) and zarr.is_c_order(version, metadata):
+    plain = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    yield from [plain.tobytes()] if zarr.is_raw(version, metadata) else zstd.compressed(plain)
+  else:
+    yield _encoded_by_tensorstore(values, version, metadata)
+
+
+def _encoded_by_tensorstore(values: np.ndarray, version: int, metadata: Mapping[str, Any]) -> bytes:
   import tensorstore as ts
   one = zarr.reshaped(version, metadata, values.shape, values.shape, zarr.inner_shape(version, metadata))
   memory = ts.Context()
@@ -91,24 +74,3 @@ def encode(values: np.ndarray, version: int, metadata: Mapping[str, Any]) -> byt
   store = ts.KvStore.open(_STORE, context=memory).result()
   found: bytes = store.read(zarr.chunk_key(version, one, (0,) * values.ndim)).result().value
   return found
-
-
-def new_metadata(shape: Sequence[int], dtype: np.dtype, version: int, chunk: Sequence[int]) -> dict[str, Any]:
-  """Returns the metadata of an array as Orbax writes them: zstd, C order."""
-  if version == 2:
-    return {'chunks': list(chunk), 'compressor': {'id': 'zstd', 'level': 1}, 'dimension_separator': '.',
-            'dtype': zarr2_name(dtype), 'fill_value': None, 'filters': None, 'order': 'C', 'shape': list(shape),
-            'zarr_format': 2}
-  return {'zarr_format': 3, 'node_type': 'array', 'shape': list(shape), 'data_type': dtype.name,
-          'chunk_grid': {'name': 'regular', 'configuration': {'chunk_shape': list(chunk)}},
-          'chunk_key_encoding': {'name': 'default'}, 'fill_value': _zero(dtype),
-          'codecs': [{'name': 'bytes', 'configuration': {'endian': 'little'}},
-                     {'name': 'zstd', 'configuration': {'level': 1, 'checksum': False}}]}
-
-
-def _zero(dtype: np.dtype) -> Any:
-  if dtype.kind == 'b':
-    return False
-  if dtype.kind in 'iu' or dtype.name.startswith(('int', 'uint')):
-    return 0
-  return [0.0, 0.0] if dtype.kind == 'c' else 0.0

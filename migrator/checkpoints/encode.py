@@ -12,15 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from migrator.checkpoints import codec, memory
+from migrator.checkpoints import codec, memory, zarr
 from migrator.checkpoints.expressions import Expression, Literal, sources
 from migrator.checkpoints.index.write import MOST_INLINE, Place
 from migrator.checkpoints.operations.evaluate import Decoded, Region, evaluate
-from migrator.checkpoints.plan import Step
-from migrator.checkpoints.storage import Grid, Stored, raw
+from migrator.checkpoints.plan import BUDGET, Step
+from migrator.checkpoints.storage import Grid, Stored, raw, relabelled
 
 NAME = 'd/new_0'
-BUDGET = 96 << 20
 # Copies of a chunk at one time: as read, decoded, in TensorStore, encoded.
 COPIES = 4
 # From here on memory is given back between the steps.
@@ -136,14 +135,14 @@ def encode_one(value: Expression, version: int, appender: Appender, budget: int,
   if isinstance(value, Literal) and value.nbytes <= MOST_INLINE // 2:
     return _inline(value, version)
   chunk = chunks_for(value, budget)
-  metadata = codec.new_metadata(value.shape, value.dtype, version, chunk)
+  metadata = zarr.new_metadata(value.shape, value.dtype, version, chunk)
   places: dict[Grid, Place] = {}
   sums: dict[Grid, int] = {}
   for grid in np.ndindex(*[-(-size // part) for size, part in zip(value.shape, chunk)]):
     values = _padded(evaluate(value, _region(value.shape, chunk, grid), decoded), chunk)
     if values.nbytes > LARGE:
       memory.give_back()
-    content = codec.encode(values, version, metadata)
+    content = b''.join(codec.encode(values, version, metadata))
     del values
     sums[grid] = zlib.crc32(content)
     places[grid] = content if len(content) <= MOST_INLINE else appender.add(content)
@@ -152,11 +151,7 @@ def encode_one(value: Expression, version: int, appender: Appender, budget: int,
 
 def _inline(value: Literal, version: int) -> Encoded:
   content = np.ascontiguousarray(value.array).tobytes()
-  stored = raw(value.shape, value.dtype, content)
-  if version == 3:
-    metadata = codec.new_metadata(value.shape, value.dtype, 3, value.shape)
-    metadata['codecs'] = metadata['codecs'][:1]
-    stored = Stored(value.shape, value.dtype, 3, metadata, stored.chunks)
+  stored = relabelled(raw(value.shape, value.dtype, content), version)
   places: dict[Grid, Place] = dict.fromkeys(stored.chunks, content)
   return Encoded(stored, places, {grid: zlib.crc32(content) for grid in places})
 

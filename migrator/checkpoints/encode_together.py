@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from migrator.checkpoints import folder, staging
 from migrator.checkpoints.dtypes import dtype_named, zarr2_name
 from migrator.checkpoints.encode import Encoded, encode, groups
@@ -85,6 +83,6 @@ def _found(told: dict[str, Any]) -> tuple[Names, Encoded]:
   for grid, place, value in told['places']:
     places[tuple(grid)] = base64.b64decode(place) if isinstance(place, str) else (place[0], place[1], place[2])
     sums[tuple(grid)] = value
-  kind: np.dtype = dtype_named(told['dtype'])
+  kind = dtype_named(told['dtype'])
   stored = Stored(tuple(told['shape']), kind, told['version'], told['metadata'], dict.fromkeys(places, b''))
   return tuple(told['path']), Encoded(stored, places, sums)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from migrator.checkpoints.dtypes import DType, dtype_of
 from migrator.checkpoints.errors import CheckpointError
-from migrator.checkpoints.storage import Stored
+from migrator.checkpoints.storage import Stored, raw
+
+if TYPE_CHECKING:
+  import numpy as np
 
 Shape = tuple[int, ...]
 
@@ -23,7 +25,7 @@ class Expression:
   """shape, dtype: of the values, in this machine's byte order."""
 
   shape: Shape
-  dtype: np.dtype
+  dtype: DType
 
   @property
   def parts(self) -> tuple[Expression, ...]:
@@ -41,6 +43,8 @@ class Expression:
 
   def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
     """Reads the values: for the few that a rule must see, such as a step number."""
+    import numpy as np
+
     from migrator.checkpoints.operations.evaluate import evaluate
     return np.asarray(evaluate(self), dtype)
 
@@ -51,6 +55,11 @@ class Source(Expression):
 
   path: tuple[str, ...]
   stored: Stored
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Given(Source):
+  """A small value that the source lacks or keeps in another type: its bytes are its only chunk."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,12 +148,19 @@ def source(path: tuple[str, ...], stored: Stored) -> Source:
   return Source(stored.shape, stored.dtype, path, stored)
 
 
+def given(dtype: DType, content: bytes, shape: Shape = (), **rest: Any) -> Given:
+  """Returns a value by its bytes, in C order."""
+  stored = raw(shape, dtype, content, **rest)
+  return Given(stored.shape, stored.dtype, (), stored)
+
+
 def expression(value: Any) -> Expression:
   """Returns an expression as it is, and an array as a literal."""
   if isinstance(value, Expression):
     return value
+  import numpy as np
   array = np.asarray(value)
-  return Literal(array.shape, array.dtype, array)
+  return Literal(array.shape, dtype_of(array.dtype), array)
 
 
 def stack(values: Sequence[Any], axis: int) -> Expression:
@@ -242,8 +258,8 @@ def reshape(value: Any, shape: Sequence[int]) -> Expression:
 
 
 def sources(value: Expression) -> Iterator[Source]:
-  """Yields the source arrays an expression is made of."""
-  if isinstance(value, Source):
+  """Yields the source arrays an expression is made of; given values are none."""
+  if isinstance(value, Source) and not isinstance(value, Given):
     yield value
   for part in value.parts:
     yield from sources(part)

@@ -10,6 +10,7 @@ from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.expressions import (
   Concatenate,
   Expression,
+  Given,
   Literal,
   Reshape,
   Slice,
@@ -60,6 +61,8 @@ def inverse(plan: Mapping[Path, Expression], values: Mapping[Path, Any]) -> dict
 
 def _give(made: Expression, value: Expression, found: dict[Path, Expression], pieces: dict[int, _Pieces]) -> None:
   """The expression `made` has this value: what do its parts have?"""
+  if isinstance(made, Given | Literal):
+    return
   if isinstance(made, Source):
     found[made.path] = value
   elif isinstance(made, Stack):
@@ -82,7 +85,7 @@ def _give(made: Expression, value: Expression, found: dict[Path, Expression], pi
     if (there.axis, there.taken) != (made.axis, taken):
       raise CheckpointError(f'{expressions.names(made)}: is cut on two axes; such a plan has no way back')
     there.found[place] = value
-  elif not isinstance(made, Literal):
+  else:
     raise CheckpointError(f'{expressions.names(made)}: {type(made).__name__} has no way back')
 
 

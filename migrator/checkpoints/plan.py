@@ -7,11 +7,13 @@ from typing import Any
 
 from migrator.checkpoints import names
 from migrator.checkpoints.errors import CheckpointError
-from migrator.checkpoints.expressions import Expression, Literal, Source, expression, sources
+from migrator.checkpoints.expressions import Expression, Given, Literal, Source, expression, sources
 from migrator.checkpoints.operations.indexed import indexed
-from migrator.checkpoints.storage import Stored
+from migrator.checkpoints.storage import Stored, relabelled
 
 Names = tuple[str, ...]
+# Bytes of decoded and encoded values in memory.
+BUDGET = 96 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Step:
   """How one leaf of the target comes about.
 
   how: 'kept' (only its name changes), 'indexed' (an operation without touching bytes), 'encoded'
-  (decoded, computed, encoded) or 'new' (a given value).  stored: the array by index, else None.
+  (decoded, computed, encoded) or 'new' (a given value).  stored: the array by index, else None: it is encoded.
   """
 
   path: Names
@@ -74,6 +76,8 @@ def _version(values: Sequence[Expression]) -> int:
 def _step(path: Names, value: Expression, version: int, reencode: bool) -> Step:
   if isinstance(value, Literal):
     return Step(path, value, 'new', None)
+  if isinstance(value, Given):
+    return Step(path, value, 'new', relabelled(value.stored, version))
   kept = isinstance(value, Source)
   found = indexed(value) if kept or not reencode else None
   if found is None or found.version != version:

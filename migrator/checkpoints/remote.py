@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ def fetched(place: str, scratch: Path | None = None) -> Iterator[Path]:
   if not is_remote(place):
     yield Path(place)
     return
+  import tempfile
   with tempfile.TemporaryDirectory(prefix='linen2nnx-', dir=scratch) as folder:
     top = Path(folder) / place.rstrip('/').rpartition('/')[2]
     with _named(place):
@@ -63,6 +63,7 @@ def sent(place: str, scratch: Path | None = None) -> Iterator[Path]:
   with _named(place):
     if _exists(store):
       raise CheckpointError(f'{place}: exists already; remove it or name another target')
+  import tempfile
   with tempfile.TemporaryDirectory(prefix='linen2nnx-', dir=scratch) as folder:
     made = Path(folder) / place.rstrip('/').rpartition('/')[2]
     yield made

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -54,7 +53,8 @@ def staged(target: Path, syncing: Syncing | None = None) -> Iterator[Path]:
   """
   refuse_target(target)
   clean(target)
-  staging = Path(tempfile.mkdtemp(prefix=f'.{target.name}.', suffix=SUFFIX, dir=target.parent))
+  staging = target.parent / f'.{target.name}.{os.urandom(6).hex()}{SUFFIX}'
+  staging.mkdir(mode=0o700)
   try:
     with _locked(staging):
       yield staging / 'new'

@@ -3,13 +3,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from migrator.checkpoints import zarr
-from migrator.checkpoints.dtypes import native, zarr2_name
+from migrator.checkpoints.dtypes import DType, dtype_of, native, zarr2_name
 from migrator.checkpoints.errors import CheckpointError
 
 Grid = tuple[int, ...]
@@ -38,7 +37,7 @@ class Stored:
   """
 
   shape: tuple[int, ...]
-  dtype: np.dtype
+  dtype: DType
   version: int
   metadata: Mapping[str, Any]
   chunks: Mapping[Grid, Chunk]
@@ -65,19 +64,32 @@ def stored(version: int, metadata: Mapping[str, Any], chunks: Mapping[Grid, Chun
   return Stored(tuple(metadata['shape']), native(zarr.dtype(version, metadata)), version, metadata, chunks, **rest)
 
 
-def raw(shape: tuple[int, ...], dtype: np.dtype, chunk: Chunk, order: str = 'C', **rest: Any) -> Stored:
+def raw(shape: tuple[int, ...], dtype: Any, chunk: Chunk, order: str = 'C', **rest: Any) -> Stored:
   """Returns an array whose bytes lie uncompressed in a file of any format: a legal zarr 2 chunk.
+
+  Args:
+    dtype: of NumPy, or a DType.
 
   Raises:
     CheckpointError: a negative size, or another number of bytes than the shape needs.
   """
   if any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in shape):
     raise CheckpointError(f'shape {shape} is none of an array')
+  kind = dtype_of(dtype)
   length = len(chunk) if isinstance(chunk, bytes) else chunk.length
-  if length != math.prod(shape) * dtype.itemsize:
-    raise CheckpointError(f'{length} bytes are there, shape {shape} of {dtype} needs '
-                          f'{math.prod(shape) * dtype.itemsize}')
-  metadata = {'chunks': [max(size, 1) for size in shape], 'compressor': None, 'dimension_separator': '.', 'dtype': zarr2_name(dtype),
+  if length != math.prod(shape) * kind.itemsize:
+    raise CheckpointError(f'{length} bytes are there, shape {shape} of {kind} needs '
+                          f'{math.prod(shape) * kind.itemsize}')
+  metadata = {'chunks': [max(size, 1) for size in shape], 'compressor': None, 'dimension_separator': '.', 'dtype': zarr2_name(kind),
               'fill_value': None, 'filters': None, 'order': order, 'shape': list(shape), 'zarr_format': 2}
   chunks = {(0,) * len(shape): chunk} if 0 not in shape else {}
-  return Stored(tuple(shape), native(dtype), 2, metadata, chunks, **rest)
+  return Stored(tuple(shape), native(kind), 2, metadata, chunks, **rest)
+
+
+def relabelled(array: Stored, version: int) -> Stored:
+  """Returns an array that `raw` made, in C order, as one of a zarr version."""
+  if version == array.version:
+    return array
+  little = {'name': 'bytes', 'configuration': {'endian': sys.byteorder}}
+  metadata = {**zarr.new_metadata(array.shape, array.dtype, 3, array.chunk_shape), 'codecs': [little]}
+  return dataclasses.replace(array, version=3, metadata=metadata)

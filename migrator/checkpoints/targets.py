@@ -9,10 +9,10 @@ from typing import Any
 from migrator.checkpoints import names, staging
 from migrator.checkpoints import plan as planning
 from migrator.checkpoints import write as orbax
-from migrator.checkpoints.encode import BUDGET
 from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.expressions import Expression, expression
 from migrator.checkpoints.layouts import orbax_nodes
+from migrator.checkpoints.plan import BUDGET
 from migrator.checkpoints.processes import ALONE, Processes
 from migrator.checkpoints.write import Written
 

@@ -5,7 +5,6 @@ import bisect
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
@@ -16,6 +15,9 @@ GAP = 1 << 20
 _STEP = 1 << 26
 THREADS = min(os.cpu_count() or 1, 4)
 _CLONE = 0x40049409  # FICLONE of <linux/fs.h>
+
+# What `_copied` takes.
+_Job = tuple[str, Path, int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,41 +52,31 @@ def bring(chunks: Iterable[Range], top: Path, copy: bool = False, folder: str = 
   for chunk in chunks:
     spans.setdefault(chunk.file, []).append((chunk.offset, chunk.offset + chunk.length))
   (top / folder).mkdir(parents=True, exist_ok=True)
-  with ThreadPoolExecutor(THREADS) as pool:
-    made = {file: _bring(file, spans[file], top, f'{folder}/data_{number}', copy, pool)
-            for number, file in enumerate(sorted(spans))}
-    return {file: brought if isinstance(brought, Brought) else brought.done() for file, brought in made.items()}
+  jobs: list[_Job] = []
+  made = {file: _bring(file, spans[file], top, f'{folder}/data_{number}', copy, jobs)
+          for number, file in enumerate(sorted(spans))}
+  if jobs:
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(THREADS) as pool:
+      for _ in pool.map(lambda job: _copied(*job), jobs):
+        pass
+  return made
 
 
-@dataclasses.dataclass(frozen=True)
-class _Copying:
-  """A copy under way: the result, and the parts to wait for."""
-
-  brought: Brought
-  parts: list[Future[None]]
-
-  def done(self) -> Brought:
-    for part in self.parts:
-      part.result()
-    return self.brought
-
-
-def _bring(file: str, spans: list[tuple[int, int]], top: Path, name: str, copy: bool,
-           pool: ThreadPoolExecutor) -> Brought | _Copying:
+def _bring(file: str, spans: list[tuple[int, int]], top: Path, name: str, copy: bool, jobs: list[_Job]) -> Brought:
   target = top / name
   if not copy and _linked(file, target):
     return Brought(name, 'link')
   if not copy and _cloned(file, target):
     return Brought(name, 'reflink')
-  starts, moved, parts, offset = [], [], [], 0
+  starts, moved, offset = [], [], 0
   target.touch(exist_ok=False)
   for start, stop in _merged(spans):
     starts.append(start)
     moved.append(offset)
-    for piece in range(start, stop, _STEP):
-      parts.append(pool.submit(_copied, file, target, piece, min(piece + _STEP, stop), offset + piece - start))
+    jobs += [(file, target, piece, min(piece + _STEP, stop), offset + piece - start) for piece in range(start, stop, _STEP)]
     offset += stop - start
-  return _Copying(Brought(name, 'copy', tuple(starts), tuple(moved)), parts)
+  return Brought(name, 'copy', tuple(starts), tuple(moved))
 
 
 def _linked(file: str, target: Path) -> bool:

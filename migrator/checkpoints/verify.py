@@ -1,7 +1,6 @@
-"""Proves a target against what was planned.
+"""Proves a target against what was planned: its index is read back, and every entry compared.
 
-The index proof reads the target's index back (through TensorStore, which did not write it) and compares every
-entry: the same bytes of the same files under the same metadata are the same values.
+The same bytes of the same files under the same metadata are the same values.
 """
 from __future__ import annotations
 
@@ -10,21 +9,18 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from migrator.checkpoints import bitrot, codec, names, sums, zarr
-from migrator.checkpoints.encode import Encoded
+from migrator.checkpoints import names, packed, zarr
 from migrator.checkpoints.errors import CheckpointError
-from migrator.checkpoints.expressions import Expression, Source
-from migrator.checkpoints.operations.evaluate import evaluate
+from migrator.checkpoints.expressions import Expression
 from migrator.checkpoints.storage import Chunk, Range, Stored
 from migrator.checkpoints.transfer import Brought
 
+if TYPE_CHECKING:
+  from migrator.checkpoints.encode import Encoded
+
 Names = tuple[str, ...]
-SUMS = sums.NAME
-check = bitrot.check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +69,11 @@ class _Metadata:
   def is_same(self, found: Chunk, wanted: Mapping[str, Any]) -> bool:
     """Whether what the index holds is this metadata."""
     if not isinstance(found, bytes):
-      found = codec.content(found)
+      found = packed.content(found)
     key = (found, id(wanted))
     if key not in self._known:
       self._known[key] = bool(found) and json.loads(found) == json.loads(json.dumps(wanted))
     return self._known[key]
-
-
-def _arrays(place: Path) -> dict[Names, Stored]:
-  from migrator.checkpoints.layouts import orbax
-  return {path: leaf.stored for path, leaf in orbax.read(place).leaves().items() if isinstance(leaf, Source)}
 
 
 class _Files:
@@ -111,40 +102,3 @@ def _is_same(chunk: Chunk, origin: Chunk, proof: Proof, files: _Files) -> bool:
   name, offset, length = brought.place(origin)
   is_one_file = brought.how != 'link' or files.identity(chunk.file) == files.identity(origin.file)
   return chunk == Range(files.path(name), offset, length) and is_one_file
-
-
-def deep(place: Path, proof: Proof) -> bytes:
-  """Reads every byte of a target once, and of the source where it was copied, and compares them.
-
-  Returns:
-    The content of the list of sums.
-
-  Raises:
-    CheckpointError: any byte that differs; the leaves are listed.
-  """
-  found = _arrays(place)
-  made = sums.of_arrays(found)
-  linked = {origin for origin, brought in proof.brought.items() if brought.how == 'link'}
-  copied = {path: array for path, array in proof.kept.items()
-            if any(isinstance(chunk, Range) and chunk.file not in linked for chunk in array.chunks.values())}
-  origin = sums.of_arrays(copied)
-  problems = [f'{names.shown(path)}: chunk {grid} differs from the source'
-              for path, chunks in origin.items() for grid, value in chunks.items() if made[path][grid] != value]
-  for path, encoded in proof.computed.items():
-    if {grid: value[1] for grid, value in made[path].items()} != encoded.sums:
-      problems.append(f'{names.shown(path)}: the disk holds other bytes than were written')
-    elif not _decodes_to(found[path], proof.values[path], path):
-      problems.append(f'{names.shown(path)}: other values than the source gives')
-  if problems:
-    raise CheckpointError('the target differs from the source; nothing was written:', sorted(problems))
-  return sums.content(made, found, place)
-
-
-def _decodes_to(array: Stored, value: Expression, path: Names) -> bool:
-  """Compares values bit by bit, a chunk of the target at a time."""
-  for grid in array.chunks:
-    region = tuple((at * part, min((at + 1) * part, size)) for at, part, size in zip(grid, array.chunk_shape, array.shape))
-    got = codec.decode(array, grid, names.shown(path))[tuple(slice(0, stop - start) for start, stop in region)]
-    if np.ascontiguousarray(got).tobytes() != np.ascontiguousarray(evaluate(value, region)).tobytes():
-      return False
-  return True

@@ -5,16 +5,18 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from migrator.checkpoints import encode, staging, transfer, verify
-from migrator.checkpoints.encode_together import encode_together
+from migrator.checkpoints import staging, transfer, verify
 from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.index import write as index
 from migrator.checkpoints.layouts import orbax_nodes, orbax_write
-from migrator.checkpoints.plan import Plan, Step, plan
+from migrator.checkpoints.plan import BUDGET, Plan, Step, plan
 from migrator.checkpoints.processes import ALONE, Processes
 from migrator.checkpoints.storage import Range, Stored
+
+if TYPE_CHECKING:
+  from migrator.checkpoints.encode import Encoded
 
 Names = tuple[str, ...]
 
@@ -42,7 +44,7 @@ class Written:
 
 
 def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, copy: bool = False, deep: bool = False,
-                reencode: bool = False, budget: int = encode.BUDGET, processes: Processes = ALONE) -> Written:
+                reencode: bool = False, budget: int = BUDGET, processes: Processes = ALONE) -> Written:
   """Writes an Orbax item.
 
   Args:
@@ -66,7 +68,7 @@ def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, c
   syncing = staging.Syncing()
   with processes.together(), contextlib.ExitStack() as stack:
     place = _place(target, syncing, stack, processes)
-    made = encode_together(computed, planned.version, place, budget, processes)
+    made = _computed(computed, planned.version, place, budget, processes)
     written = _written(planned, nodes, place, target, copy, deep, made, syncing)
   return written
 
@@ -89,12 +91,20 @@ def _helped(planned: Plan, computed: list[Step], budget: int, deep: bool, proces
     place = processes.told('')
     if not place:
       raise CheckpointError('the first process failed; its own message tells why; nothing was written')
-    encode_together(computed, planned.version, Path(place), budget, processes)
+    _computed(computed, planned.version, Path(place), budget, processes)
   return Written(len(planned.steps), sum(step.value.nbytes for step in planned.steps), 0, 0, (), 'deep' if deep else 'index')
 
 
+def _computed(steps: list[Step], version: int, place: Path, budget: int, processes: Processes) -> Mapping[Names, Encoded]:
+  """Computes arrays; where there are none, NumPy is not imported for it."""
+  if not steps:
+    return {}
+  from migrator.checkpoints.encode_together import encode_together
+  return encode_together(steps, version, place, budget, processes)
+
+
 def _written(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path, copy: bool, deep: bool,
-             computed: Mapping[Names, encode.Encoded], syncing: staging.Syncing) -> Written:
+             computed: Mapping[Names, Encoded], syncing: staging.Syncing) -> Written:
   kept = {step.path: step.stored for step in planned.steps if step.stored is not None}
   ranges = [chunk for array in kept.values() for chunk in array.chunks.values() if isinstance(chunk, Range)]
   brought = transfer.bring(ranges, place, copy)
@@ -111,7 +121,9 @@ def _written(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path,
   proof = verify.Proof(kept, computed, {step.path: step.value for step in planned.steps}, brought)
   verify.prove(place, proof)
   if deep:
-    staging.write_file(place / verify.SUMS, verify.deep(place, proof))
+    from migrator.checkpoints import bitrot
+    from migrator.checkpoints import deep as deeply
+    staging.write_file(place / bitrot.NAME, deeply.check(place, proof))
   return _told(planned, place, brought, ranges, deep)
 
 

@@ -6,14 +6,13 @@ core specification (version 3)' with the `sharding_indexed` and `transpose` code
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from migrator.checkpoints.dtypes import dtype_named
+from migrator.checkpoints.dtypes import DType, dtype_named, zarr2_name
 from migrator.checkpoints.errors import CheckpointError
 
 FILES = {2: '.zarray', 3: 'zarr.json'}
@@ -46,7 +45,7 @@ def _is_size(value: Any) -> bool:
   return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_BYTES
 
 
-def dtype(version: int, metadata: Mapping[str, Any]) -> np.dtype:
+def dtype(version: int, metadata: Mapping[str, Any]) -> DType:
   """Returns the element type as stored."""
   return dtype_named(metadata['dtype' if version == 2 else 'data_type'])
 
@@ -104,6 +103,23 @@ def is_raw(version: int, metadata: Mapping[str, Any]) -> bool:
   return [codec['name'] for codec in metadata['codecs']] == ['bytes']
 
 
+def is_zstd(version: int, metadata: Mapping[str, Any]) -> bool:
+  """Whether a chunk is one Zstandard frame of the bytes of its values."""
+  if version == 2:
+    compressor = metadata.get('compressor')
+    return isinstance(compressor, Mapping) and compressor.get('id') == 'zstd' and not metadata.get('filters')
+  return [codec['name'] for codec in metadata['codecs']] == ['bytes', 'zstd']
+
+
+def stored_dtype(version: int, metadata: Mapping[str, Any]) -> DType:
+  """Returns the element type with the byte order of the stored bytes, where `is_raw` or `is_zstd`."""
+  kind = dtype(version, metadata)
+  if version == 2:
+    return kind
+  endian = metadata['codecs'][0].get('configuration', {}).get('endian', 'little')
+  return dataclasses.replace(kind, order='<' if endian == 'little' else '>')
+
+
 def same_encoding(version: int, first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
   """Whether two arrays differ in nothing but their sizes."""
   ones = (1,) * 1
@@ -157,3 +173,24 @@ def grid_of(version: int, metadata: Mapping[str, Any], key: str) -> tuple[int, .
 def grid_shape(version: int, metadata: Mapping[str, Any]) -> tuple[int, ...]:
   """Returns the number of chunks along each axis."""
   return tuple(-(-size // chunk) for size, chunk in zip(metadata['shape'], chunk_shape(version, metadata)))
+
+
+def new_metadata(shape: Sequence[int], dtype: DType, version: int, chunk: Sequence[int]) -> dict[str, Any]:
+  """Returns the metadata of an array as Orbax writes them: zstd, C order."""
+  if version == 2:
+    return {'chunks': list(chunk), 'compressor': {'id': 'zstd', 'level': 1}, 'dimension_separator': '.',
+            'dtype': zarr2_name(dtype), 'fill_value': None, 'filters': None, 'order': 'C', 'shape': list(shape),
+            'zarr_format': 2}
+  return {'zarr_format': 3, 'node_type': 'array', 'shape': list(shape), 'data_type': dtype.name,
+          'chunk_grid': {'name': 'regular', 'configuration': {'chunk_shape': list(chunk)}},
+          'chunk_key_encoding': {'name': 'default'}, 'fill_value': _zero(dtype),
+          'codecs': [{'name': 'bytes', 'configuration': {'endian': 'little'}},
+                     {'name': 'zstd', 'configuration': {'level': 1, 'checksum': False}}]}
+
+
+def _zero(dtype: DType) -> Any:
+  if dtype.kind == 'b':
+    return False
+  if dtype.kind in 'iu' or dtype.name.startswith(('int', 'uint')):
+    return 0
+  return [0.0, 0.0] if dtype.kind == 'c' else 0.0

@@ -5,23 +5,25 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator.checkpoints import targets
 from migrator.checkpoints.checkpoint import Checkpoint
-from migrator.checkpoints.encode import BUDGET
 from migrator.checkpoints.expressions import Source
 from migrator.checkpoints.layouts import open_checkpoint
+from migrator.checkpoints.plan import BUDGET
 from migrator.checkpoints.processes import ALONE, Processes
 from migrator.checkpoints.targets import Written
 from migrator.manifest import Manifest
-from migrator.weights import back
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap
 from migrator.weights.model import abstract_model, random_state
 from migrator.weights.plan import VALUE, Plan, plan, root_class
 from migrator.weights.recognise import recognise
 from migrator.weights.ruled import ruled
+
+if TYPE_CHECKING:
+  from migrator.weights.back import Back
 
 RESTORE_MODEL = """abstract = nnx.eval_shape(lambda: Model(..., rngs=nnx.Rngs(0)))
 graphdef, random, weights = nnx.split(abstract, nnx.RngState, ...)
@@ -193,7 +195,8 @@ def convert_back(source: Path, target: Path, manifest: Manifest, class_name: str
 
 
 def _back(opened: Checkpoint, manifest: Manifest, class_name: str | None, template: Path | None, model: Any,
-          chosen: Options) -> back.Back:
+          chosen: Options) -> Back:
+  from migrator.weights import back
   if template is not None:
     return back.like(opened, open_checkpoint(template), manifest, class_name, chosen.rules)
   if chosen.rules:

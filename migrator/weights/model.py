@@ -7,8 +7,6 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from migrator.checkpoints import storage
 from migrator.checkpoints.expressions import Source, source
 from migrator.weights.errors import WeightsError
@@ -51,6 +49,7 @@ def random_state(name: str, arguments: Mapping[str, Any] | None, seed: int,
 def _stored_key(value: Any) -> Source:
   """A typed key as Orbax stores one: its numbers, and the name of its implementation beside them."""
   import jax
+  import numpy as np
   typed = jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
   numbers = np.asarray(jax.random.key_data(value) if typed else value)
   extra = {'random_key_impl': str(jax.random.key_impl(value))} if typed else None

@@ -4,8 +4,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.expressions import Expression, Source
 
@@ -38,4 +36,4 @@ def random_streams(found: Mapping[Path, Expression]) -> set[Path]:
 
 
 def _is_count(value: Expression) -> bool:
-  return value.dtype == np.uint32 and value.shape == ()
+  return value.dtype.name == 'uint32' and value.shape == ()

@@ -8,11 +8,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from migrator.checkpoints.expressions import Expression
 from migrator.manifest import Manifest, Submodule, every
-from migrator.weights import boxes, transform
+from migrator.weights import boxes, scalars, transform
 from migrator.weights.composition import compose
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap, NnxPath
@@ -144,10 +142,14 @@ def _optimizer(found: Recognised, leaf_map: LeafMap, flat: Mapping) -> dict[tupl
 
 def step_number(value: Any) -> Any:
   """The step as nnx.Optimizer keeps it: an unsigned 32-bit number."""
-  step = np.asarray(value)
-  if step.shape != () or not np.issubdtype(step.dtype, np.integer) or not 0 <= int(step) < 2**32:
-    raise WeightsError(f'step: {transform.describe(step)} {step} is no step number; correct the checkpoint')
-  return step.astype(np.uint32)
+  number = scalars.of(value)
+  if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**32:
+    told = transform.describe(value) if hasattr(value, 'dtype') else type(value).__name__
+    raise WeightsError(f'step: {told} {"" if number is None else number} is no step number; correct the checkpoint')
+  if isinstance(value, Expression):
+    return scalars.given(number, 'uint32')
+  import numpy as np
+  return np.asarray(number, np.uint32)
 
 
 def _values(tree: Any) -> dict[tuple[str, ...], Any]:

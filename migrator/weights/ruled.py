@@ -4,9 +4,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from migrator.checkpoints import expressions, storage
+from migrator.checkpoints.dtypes import dtype_named
 from migrator.checkpoints.expressions import Expression, Source
 from migrator.checkpoints.restructure import restructured
 
@@ -27,7 +26,7 @@ def ruled(content: Mapping[Path, Any], rules: Sequence[str]) -> dict[Path, Any]:
 
 def _placeholder() -> Expression:
   """An array without elements: it is stacked and joined as its parameter is, and with nothing else."""
-  return expressions.source(_MASKED, storage.raw((0,), np.dtype(np.bool_), b''))
+  return expressions.source(_MASKED, storage.raw((0,), dtype_named('bool'), b''))
 
 
 def _is_masked(value: Expression) -> bool:

@@ -1,12 +1,11 @@
 """Applies a leaf map to arrays: bit for bit, both ways; on numpy arrays, jax arrays, or arrays of a checkpoint."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from migrator.checkpoints.expressions import Expression, concatenate, slice_axis
+from migrator.checkpoints.expressions import Expression, concatenate, described, slice_axis
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LeafMap, LinenPath, NnxPath, Rule, show
 
@@ -55,6 +54,7 @@ def _joined(parts: Sequence[Any], axis: int | None) -> Any:
     return parts[0]
   if any(isinstance(part, Expression) for part in parts):
     return concatenate(parts, axis)
+  import numpy as np
   if all(isinstance(part, np.ndarray) for part in parts):
     return np.concatenate(parts, axis)
   import jax
@@ -76,14 +76,15 @@ def _parts(rule: Rule, value: Any, template: Mapping[LinenPath, Any] | None) -> 
     raise WeightsError(f'NNX {show(rule.nnx)} {describe(value)}: the Linen parts '
                        f'{", ".join(map(show, rule.linen))} have {sum(sizes)} together on axis {axis}; '
                        'use the template of this very model')
-  ends = np.cumsum(sizes)
+  ends = itertools.accumulate(sizes)
   return [_sliced(value, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
 def _sliced(value: Any, axis: int, start: int, end: int) -> Any:
   if isinstance(value, Expression):
-    return slice_axis(value, axis, int(start), int(end))
-  index = (*[slice(None)] * axis, slice(int(start), int(end)))
+    return slice_axis(value, axis, start, end)
+  import numpy as np
+  index = (*[slice(None)] * axis, slice(start, end))
   if isinstance(value, np.ndarray):
     return np.ascontiguousarray(value[index])
   import jax
@@ -91,6 +92,4 @@ def _sliced(value: Any, axis: int, start: int, end: int) -> Any:
   return jax.eval_shape(lambda array: array[index], value) if abstract else value[index]
 
 
-def describe(value: Any) -> str:
-  """Returns 'float32[3,5]'."""
-  return f'{value.dtype}[{",".join(map(str, value.shape))}]'
+describe = described

@@ -4,9 +4,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from migrator.checkpoints.expressions import Source
+from migrator.checkpoints.expressions import Expression, Source
+from migrator.weights import scalars
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import LinenPath, show
 
@@ -78,22 +77,20 @@ def _open(box: Any) -> Any:
 def array_of(value: Any, path: tuple) -> Any:
   """Returns the leaf as an array, unchanged if it is one.  Raises WeightsError for anything else."""
   if isinstance(value, Source) and value.stored.kind == 'scalar':
-    return _narrowed(np.asarray(value), path)
+    return _narrowed(value, path)
   if hasattr(value, 'shape') and hasattr(value, 'dtype'):
     return value
-  if isinstance(value, bool):
-    return np.asarray(value)
-  if isinstance(value, int | float | complex):
+  if isinstance(value, bool | int | float | complex):
     import jax.numpy as jnp
+    import numpy as np
     return np.asarray(jnp.asarray(value))
   raise WeightsError(f'{show(path)}: {type(value).__name__} is no array; remove it or convert it before')
 
 
-def _narrowed(number: np.ndarray, path: tuple) -> np.ndarray:
+def _narrowed(value: Source, path: tuple) -> Expression:
   """A Python number of a checkpoint, kept there in its widest type, in the type JAX gives it."""
-  narrow = {'i': np.int32, 'u': np.int32, 'f': np.float32, 'c': np.complex64}.get(number.dtype.kind)
-  if narrow is None:
-    return number
-  if number.dtype.kind in 'iu' and not -2**31 <= int(number) < 2**31:
-    raise WeightsError(f'{show(path)}: {int(number)} is no 32-bit number; JAX has no other by default')
-  return number.astype(narrow)
+  narrow = {'i': 'int32', 'u': 'int32', 'f': 'float32', 'c': 'complex64'}.get(value.dtype.kind)
+  number = scalars.of(value)
+  if narrow == 'int32' and not -2**31 <= number < 2**31:
+    raise WeightsError(f'{show(path)}: {number} is no 32-bit number; JAX has no other by default')
+  return scalars.given(number, narrow or value.dtype.name)

@@ -1,6 +1,7 @@
 """A conversion that computes no array imports no jax, flax or orbax, and stays small."""
 from __future__ import annotations
 
+import importlib.util
 import json
 import pathlib
 import subprocess
@@ -20,7 +21,7 @@ try:
   main(sys.argv[1:])
 except SystemExit as done:
   code = done.code
-heavy = sorted({'jax', 'flax', 'orbax', 'optax', 'libcst'} & set(sys.modules))
+heavy = sorted({'jax', 'flax', 'orbax', 'optax', 'libcst', 'numpy', 'tensorstore', 'ml_dtypes'} & set(sys.modules))
 # Not getrusage: its peak is that of the process before exec, too.
 peak = int(re.search(r'VmHWM:\s*(\d+)', pathlib.Path('/proc/self/status').read_text())[1])
 print(json.dumps([code, heavy, peak // 1024]))
@@ -55,5 +56,9 @@ def test_a_hundred_megabytes_in_little_memory(files, options, megabytes, tmp_pat
                         check=False)
   assert done.returncode == 0, done.stderr
   code, heavy, peak = json.loads(done.stdout.splitlines()[-1])
-  assert (code, heavy) == (0, []), done.stderr
+  # Computing takes NumPy; the deep check reads the index through TensorStore too, and so does all where Zstandard is not there.
+  computes = {'numpy', 'ml_dtypes', 'tensorstore'}
+  allowed = computes if 'deep' in options or importlib.util.find_spec('zstandard') is None else (
+    computes - {'tensorstore'} if '--reencode' in options else set())
+  assert code == 0 and set(heavy) <= allowed, done.stderr
   assert peak < megabytes

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from trees import LAYOUTS, restored, save
 
-from migrator.checkpoints import verify
+from migrator.checkpoints import bitrot
 from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.index import write as index
 from migrator.checkpoints.layouts import open_checkpoint
@@ -216,7 +216,7 @@ def test_chunks_that_are_no_chunks_are_refused_when_they_are_read(copied):
 def test_a_hundred_flipped_bits_are_all_found(item, tmp_path):
   write_orbax(open_checkpoint(item).leaves(), tmp_path / 'out', copy=True, deep=True)
   wanted = restored(tmp_path / 'out')
-  assert verify.check(tmp_path / 'out') > 10_000
+  assert bitrot.check(tmp_path / 'out') > 10_000
   chosen = random.Random(0)
   files = [file for file in (tmp_path / 'out' / 'd').iterdir() if file.name.startswith('data')]
   for _ in range(100):
@@ -226,13 +226,13 @@ def test_a_hundred_flipped_bits_are_all_found(item, tmp_path):
     changed[chosen.randrange(len(whole))] ^= 1 << chosen.randrange(8)
     file.write_bytes(changed)
     with pytest.raises(CheckpointError, match=r'\n  \S+: its bytes are not as they were written'):
-      verify.check(tmp_path / 'out')
+      bitrot.check(tmp_path / 'out')
     file.write_bytes(whole)
-  assert verify.check(tmp_path / 'out')
+  assert bitrot.check(tmp_path / 'out')
   assert restored(tmp_path / 'out').keys() == wanted.keys()
 
 
-@pytest.mark.parametrize('name', ['_METADATA', 'array_metadatas/process_0', 'manifest.ocdbt', verify.SUMS])
+@pytest.mark.parametrize('name', ['_METADATA', 'array_metadatas/process_0', 'manifest.ocdbt', bitrot.NAME])
 def test_changed_metadata_files_are_found(item, tmp_path, name):
   write_orbax(open_checkpoint(item).leaves(), tmp_path / 'out', deep=True)
   file = tmp_path / 'out' / name
@@ -240,12 +240,12 @@ def test_changed_metadata_files_are_found(item, tmp_path, name):
   content[len(content) // 2] ^= 1
   file.write_bytes(content)
   with pytest.raises(CheckpointError):
-    verify.check(tmp_path / 'out')
+    bitrot.check(tmp_path / 'out')
 
 
 def test_without_a_list_of_sums(item):
   with pytest.raises(CheckpointError, match='no list of sums'):
-    verify.check(item)
+    bitrot.check(item)
 
 
 def test_the_proof_finds_a_writer_that_errs(item, tmp_path, monkeypatch):

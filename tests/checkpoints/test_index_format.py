@@ -7,7 +7,8 @@ import pytest
 import tensorstore as ts
 
 from migrator.checkpoints import folder
-from migrator.checkpoints.index import read, write
+from migrator.checkpoints.errors import CheckpointError
+from migrator.checkpoints.index import read, through_tensorstore, write
 from migrator.checkpoints.index.crc32c import crc32c
 from migrator.checkpoints.storage import Range
 
@@ -77,3 +78,74 @@ def test_what_tensorstore_wrote_is_read_over_many_levels_and_versions(tmp_path):
   assert {key: chunk if isinstance(chunk, bytes) else folder.read(chunk.file, chunk.offset, chunk.length)
           for key, chunk in found.items()} == wanted
   assert any(isinstance(chunk, Range) for chunk in found.values())
+
+
+@pytest.mark.parametrize('config', [
+  {}, {'compression': None}, {'max_decoded_node_bytes': 400}, {'max_decoded_node_bytes': 400, 'compression': None},
+  {'manifest_kind': 'numbered'}, {'version_tree_arity_log2': 1}])
+def test_both_readers_read_what_tensorstore_wrote(config, tmp_path):
+  """Nodes of several levels, inlined and other values, many versions, manifests in several files."""
+  chosen = random.Random(3)
+  store = ts.KvStore.open({'driver': 'ocdbt', 'base': f'file://{tmp_path}/', 'config': config}).result()
+  for round_ in range(4):
+    with ts.Transaction() as transaction:
+      part = store.with_transaction(transaction)
+      for number in range(40):
+        part[f'params.layers_{round_ % 2}.{number}.kernel/0.0'.encode()] = chosen.randbytes(chosen.randrange(2000))
+    store[f'single_{round_}'.encode()] = b'x'
+  found = through_tensorstore.entries(tmp_path)
+  assert len(found) == 84 and found == read.entries(tmp_path)
+  for key, chunk in found.items():
+    content = folder.read(chunk.file, chunk.offset, chunk.length) if isinstance(chunk, Range) else chunk
+    assert content == store[key.encode()]
+
+
+def test_every_flipped_bit_of_an_index_is_refused(tmp_path):
+  data = bytes(range(256)) * 4
+  (tmp_path / 'd').mkdir()
+  (tmp_path / 'd/data').write_bytes(data)
+  written(tmp_path, {f'a.{number}/0': ('d/data', number, 9) if number % 2 else bytes([number]) for number in range(12)})
+  for file in [file for file in tmp_path.rglob('*') if file.is_file() and file.name != 'data']:
+    content = file.read_bytes()
+    for position in range(8 * len(content)):
+      changed = bytearray(content)
+      changed[position // 8] ^= 1 << position % 8
+      file.write_bytes(changed)
+      with pytest.raises(CheckpointError, match='damaged'):
+        read.entries(tmp_path)
+    file.write_bytes(content)
+  assert len(read.entries(tmp_path)) == 12
+
+
+@pytest.mark.parametrize('place, problem', [
+  (('../secret', 0, 9), 'outside the checkpoint'), (('/etc/hostname', 0, 9), 'outside the checkpoint'),
+  (('d/link', 0, 9), 'leads outside'), (('d/data', 1020, 9), 'the file has 1024'), (('d/data', 2**63, 2**63), 'the file has 1024'),
+  (('d/absent', 0, 9), 'is missing'), (('d', 0, 1), 'is no file')])
+def test_hostile_references_are_refused_by_name(place, problem, tmp_path):
+  top = tmp_path / 'item'
+  (top / 'd').mkdir(parents=True)
+  (tmp_path / 'secret').write_bytes(bytes(99))
+  (top / 'd/link').symlink_to('../../secret')
+  (top / 'd/data').write_bytes(bytes(1024))
+  written(top, {'params.kernel/0.0': place})
+  with pytest.raises(CheckpointError, match=f'params.kernel/0.0: .*{problem}'):
+    read.entries(top)
+
+
+def test_a_node_that_holds_itself_is_refused(tmp_path):
+  """Entries without end from few bytes: two levels that share one node, and a key that stands twice."""
+  made: dict = {}
+  leaf = write._leaf([(b'a', b'x')], made, 'd')
+  root = write._interior([leaf, leaf], 1, made, 'd')
+  made[write.MANIFEST] = write._manifest(root, 1)
+  for name, content in made.items():
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+  with pytest.raises(CheckpointError, match='two places'):
+    read.entries(tmp_path)
+  made = {}
+  twice = write._leaf([(b'a', b'x'), (b'a', b'y')], made, 'd')
+  for name, content in {**made, write.MANIFEST: write._manifest(twice, 0)}.items():
+    (tmp_path / name).write_bytes(content)
+  with pytest.raises(CheckpointError, match='twice'):
+    read.entries(tmp_path)

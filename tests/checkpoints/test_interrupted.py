@@ -32,7 +32,7 @@ import migrator.checkpoints.operations.indexed, concurrent.futures.thread, fcntl
 
 source, folder = map(pathlib.Path, sys.argv[1:3])
 copy = sys.argv[3] == 'copy'
-STEPS = {'open', 'os.mkdir', 'os.link', 'os.rename', 'os.remove', 'os.rmdir', 'tempfile.mkdtemp', 'os.scandir', 'fcntl.flock'}
+STEPS = {'open', 'os.mkdir', 'os.link', 'os.rename', 'os.remove', 'os.rmdir', 'os.scandir', 'fcntl.flock'}
 
 def convert(stop):
   seen = 0

@@ -17,7 +17,7 @@ from pairs import MLP
 from test_optimizer import nnx_step, trained, weights_after
 from test_pairs import assert_same, build, numpy
 
-from migrator.checkpoints import verify
+from migrator.checkpoints import bitrot
 from migrator.checkpoints.errors import CheckpointError
 from migrator.checkpoints.expressions import Expression
 from migrator.checkpoints.layouts import msgpack_write, open_checkpoint, steps
@@ -120,7 +120,7 @@ def shown(node):
 @every_layout
 def test_verify(saved):
   assert converted(saved, deep=True, copy=True).written.checked == 'deep'
-  assert verify.check(saved['target']) > 0
+  assert bitrot.check(saved['target']) > 0
   chunks = [chunk for leaf in open_checkpoint(saved['target']).leaves().values() for chunk in leaf.stored.chunks.values()]
   ranges = [chunk for chunk in chunks if isinstance(chunk, Range)]
   # Small arrays lie in the index itself.
@@ -130,7 +130,7 @@ def test_verify(saved):
   content[offset] ^= 4
   pathlib.Path(file).write_bytes(content)
   with pytest.raises(CheckpointError):
-    verify.check(saved['target'])
+    bitrot.check(saved['target'])
 
 
 def data_file(saved):

@@ -2,11 +2,11 @@
 
 Specification: https://google.github.io/tensorstore/kvstore/ocdbt, 'Storage format'.  TensorStore copies
 by reference only within one database and cannot refer to bytes of other formats, so that nodes are written here;
-`verify` reads them back through TensorStore before a target appears.
+`verify` reads them back before a target appears, and `--verify deep` through TensorStore.
 """
 from __future__ import annotations
 
-import secrets
+import os
 import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from migrator.checkpoints.index.crc32c import crc32c
 from migrator.checkpoints.storage import Chunk
 
 MANIFEST = 'manifest.ocdbt'
-_MANIFEST_MAGIC, _NODE_MAGIC = 0x0CDB3A2A, 0x0CDB20DE
+MANIFEST_MAGIC, NODE_MAGIC = 0x0CDB3A2A, 0x0CDB20DE
 MOST_INLINE = 1024
 # Keys per leaf node: a node is read whole, and is to stay far below TensorStore's limit of 100 MB.
 PER_NODE = 50_000
@@ -56,7 +56,7 @@ def _leaf(entries: Sequence[tuple[bytes, Place]], made: dict[str, bytes], folder
     _varints(int(isinstance(value, tuple)) for value in places),
     _varints(number[value[0]] for value in indirect), _varints(value[1] for value in indirect),
     b''.join(value for value in places if isinstance(value, bytes))])
-  content = _framed(_NODE_MAGIC, body)
+  content = _framed(NODE_MAGIC, body)
   name = _named(content, made, folder)
   return _Node(entries[0][0] if entries else b'', name, len(content), len(entries), len(content),
                sum(value[2] for value in indirect))
@@ -72,7 +72,7 @@ def _interior(nodes: Sequence[_Node], height: int, made: dict[str, bytes], folde
     _varints(number[node.name] for node in nodes), _varints(0 for _ in nodes), _varints(node.size for node in nodes),
     _varints(node.keys for node in nodes), _varints(node.tree for node in nodes),
     _varints(node.values for node in nodes)])
-  content = _framed(_NODE_MAGIC, body)
+  content = _framed(NODE_MAGIC, body)
   name = _named(content, made, folder)
   return _Node(nodes[0].key, name, len(content), sum(node.keys for node in nodes),
                len(content) + sum(node.tree for node in nodes), sum(node.values for node in nodes))
@@ -80,16 +80,16 @@ def _interior(nodes: Sequence[_Node], height: int, made: dict[str, bytes], folde
 
 def _manifest(root: _Node, height: int) -> bytes:
   uncompressed, arity_log2 = 0, 4
-  config = (secrets.token_bytes(16) + _varint(0) + _varint(MOST_INLINE) + _varint(100_000_000)
+  config = (os.urandom(16) + _varint(0) + _varint(MOST_INLINE) + _varint(100_000_000)
             + bytes([arity_log2]) + _varint(uncompressed))
   generation = 1
   version = (_varint(1) + _varint(generation) + bytes([height]) + _varint(0) + _varint(0) + _varint(root.size)
              + _varint(root.keys) + _varint(root.tree) + _varint(root.values) + struct.pack('<Q', time.time_ns()))
-  return _framed(_MANIFEST_MAGIC, config + _file_table([root.name]) + version + _varint(0))
+  return _framed(MANIFEST_MAGIC, config + _file_table([root.name]) + version + _varint(0))
 
 
 def _named(content: bytes, made: dict[str, bytes], folder: str) -> str:
-  name = f'{folder}/{secrets.token_hex(16)}'
+  name = f'{folder}/{os.urandom(16).hex()}'
   made[name] = content
   return name
 

@@ -10,8 +10,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from migrator.checkpoints import expressions, storage
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.dtypes import dtype_named
@@ -24,6 +22,7 @@ from migrator.checkpoints.storage import Range
 NAME = 'msgpack'
 SPLIT = '__msgpack_chunked_array__'
 ELSEWHERE = '//GDAPlaceholder:'
+_NUMBERS = {bool: 'bool', int: 'int64', float: 'float64', complex: 'complex128'}
 
 
 def recognises(path: Path) -> bool:
@@ -119,8 +118,7 @@ def _is_listed(value: dict[str, Any]) -> bool:
 
 def _number(value: bool | int | float | complex) -> storage.Stored:
   """A Python number as Orbax keeps one: an array without axes of the widest type."""
-  if isinstance(value, int) and not isinstance(value, bool):
-    array = np.asarray(value, np.int64 if value < 2**63 else np.uint64)
-  else:
-    array = np.asarray(value)
-  return storage.raw((), array.dtype, array.tobytes(), kind='scalar')
+  kind = _NUMBERS[type(value)]
+  if kind == 'int64' and value >= 2**63:  # type: ignore[operator]
+    kind = 'uint64'
+  return storage.raw((), dtype_named(kind), dtype_named(kind).pack(value) or b'', kind='scalar')

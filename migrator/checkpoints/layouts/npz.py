@@ -17,7 +17,7 @@ import numpy as np
 
 from migrator.checkpoints import expressions, folder, storage
 from migrator.checkpoints.checkpoint import Checkpoint
-from migrator.checkpoints.dtypes import dtype_named
+from migrator.checkpoints.dtypes import DType, dtype_named
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
 from migrator.checkpoints.layouts.paths import nested, separated
 from migrator.checkpoints.storage import Range
@@ -74,7 +74,7 @@ def _array(archive: zipfile.ZipFile, file: str, member: zipfile.ZipInfo) -> stor
         raise CheckpointError(f'{where}: its shape {shape} needs {size} bytes, {member.file_size} are there; {DAMAGED}')
       content = opened.read(size + 1)
       storage.raw(shape, dtype, content)  # for its checks
-      return np.frombuffer(content, dtype).reshape(shape, order=order)  # type: ignore[call-overload]
+      return np.frombuffer(content, dtype.dtype).reshape(shape, order=order)  # type: ignore[call-overload]
   except CheckpointError as error:
     raise error if str(error).startswith(file) else CheckpointError(f'{where}: {error}; {DAMAGED}') from error
   except (ValueError, zipfile.BadZipFile) as error:
@@ -93,7 +93,7 @@ def _place(file: str, member: zipfile.ZipInfo, where: str) -> tuple[int, int]:
   return start, member.file_size
 
 
-def _described(opened: IO[bytes], where: str) -> tuple[tuple[int, ...], str, np.dtype]:
+def _described(opened: IO[bytes], where: str) -> tuple[tuple[int, ...], str, DType]:
   """Returns (shape, order, dtype) from a .npy header and leaves the file behind it."""
   version = np.lib.format.read_magic(opened)
   reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
@@ -103,7 +103,7 @@ def _described(opened: IO[bytes], where: str) -> tuple[tuple[int, ...], str, np.
   return shape, 'F' if fortran else 'C', _element(found, where)
 
 
-def _element(found: np.dtype, where: str) -> np.dtype:
+def _element(found: np.dtype, where: str) -> DType:
   if found.hasobject or found.names is not None or found.subdtype is not None:
     raise CheckpointError(f'{where}: holds Python objects or records, not numbers; nothing is unpickled')
   if found.kind == 'V' and found.itemsize == 2:
