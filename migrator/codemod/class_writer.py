@@ -26,7 +26,7 @@ from .quoted import annotations_of, rename_quoted
 from .signature import SignatureWriter
 from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
 from .static import StaticWriter
-from .text import Edits, SourceText
+from .text import LINE_WIDTH, Edits, SourceText, wrapped_call
 from .unbound import unbound_names
 from .unreached import unreached_creations
 
@@ -248,7 +248,9 @@ class ClassWriter(SignatureWriter, MemberWriter):
       arguments = [f'{name}={name}' for name in base.source.fields if name not in base.call_fields]
       arguments += [f'{item.name}={item.name}' for item in base.size_arguments]
       arguments.append('rngs=rngs')
-      lines.append(f'super().__init__({", ".join(arguments)})')
+      lines.append(
+        wrapped_call('super().__init__', arguments, '', LINE_WIDTH - len(self.base_indent + self.unit * 2))
+      )
     return lines[:1]
 
   def _setup(self) -> list[str]:

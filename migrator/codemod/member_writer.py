@@ -24,7 +24,7 @@ from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter, alone
 from .sizes_of_uses import certain_first, several_sizes
 from .static import StaticWriter
-from .text import Edits, SourceText, wrapped_call
+from .text import LINE_WIDTH, Edits, SourceText, wrapped_call
 
 
 class MemberWriter:
@@ -78,6 +78,7 @@ class MemberWriter:
         writer.text,
         lambda shape: shape_text(shape, sizes, size_text),
         self.names.spell,
+        self._room(member),
       )
     text = self._class(member, writer, size_text)
     for other in member.alternatives:
@@ -150,11 +151,15 @@ class MemberWriter:
     return lambda node: foreign[id(node)] if id(node) in foreign else self.call.value(node)
 
   def _wrapped(self, head: str, arguments: list[str], member: Member) -> str:
+    line = f'{head}({", ".join(arguments)})'
+    if '\n' in line or len(f'self.{member.attribute} = {line}') <= self._room(member):
+      return line
+    return wrapped_call(head, arguments, '', self._room(member))
+
+  def _room(self, member: Member) -> int:
+    """Returns how many characters a line of the constructor has where the member is made."""
     level = sum(isinstance(node, (ast.For, ast.If, ast.With)) for node, _ in member.creation.path)
-    used = len(self.base_indent + self.unit * (2 + level)) + len(member.attribute) + 8
-    if used + len(head) + len(', '.join(arguments)) + 2 <= 100 or '\n' in ''.join(arguments):
-      return f'{head}({", ".join(arguments)})'
-    return wrapped_call(head, arguments, '', 100 - len(self.base_indent + self.unit * (2 + level)))
+    return LINE_WIDTH - len(self.base_indent + self.unit * (2 + level))
 
   def _class(self, member: Member, writer: StaticWriter, size_text: Any) -> str:
     creation, child = member.creation, member.child
@@ -283,7 +288,10 @@ class MemberWriter:
           raise Refused(f'{keyword.arg}: {row.unsupported} (line {node.lineno})')
         continue
       parts.append(f'{row.nnx if row is not None else keyword.arg}={writer.text(keyword.value)}')
-    return f'{parts[0]}({", ".join(parts[1:])})'
+    line = f'{parts[0]}({", ".join(parts[1:])})'
+    room = LINE_WIDTH - len(self.source.indent(node))
+    # The variable that holds it stands in the same line.
+    return line if '\n' in line or len(line) + 12 <= room else wrapped_call(parts[0], parts[1:], '', room)
 
   def _is_call_field(self, value: Partial, name: str) -> bool:
     child = self.plans.get(value.function.source.name)

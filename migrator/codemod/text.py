@@ -120,7 +120,10 @@ def reindent(text: str, old: str, new: str) -> str:
   )
 
 
-def wrapped_call(head: str, arguments: list[str], indent: str, width: int = 100) -> str:
+LINE_WIDTH = 100
+
+
+def wrapped_call(head: str, arguments: list[str], indent: str, width: int = LINE_WIDTH) -> str:
   """Returns `head(arguments)`, broken after the parenthesis if the line would be too long."""
   line = f'{head}({", ".join(arguments)})'
   if len(indent) + len(line) <= width or not arguments:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from rewrites.registry import layer_for
 
 from ..layer_call import Refused
 from ..plan import ClassPlan, Member
+from ..text import wrapped_call
 from .call_sites import holds_module
 
 # What a flag of the call is at initialisation: the weights are made without training.
@@ -42,11 +44,13 @@ def write(
   text: Callable[[ast.expr], str],
   shape_text: Callable[[tuple[Any, ...]], str],
   spell: Callable[[str], str],
+  room: int,
 ) -> str:
   """Returns the constructor expression; the call of the member gets the collections that it may change.
 
   Args:
     text: writes an expression in the constructor; shape_text: writes a shape; spell: spells a qualified name.
+    room: characters that a line has.
 
   Raises:
     Refused, NotStatic: an input at initialisation cannot be written.
@@ -82,7 +86,12 @@ def write(
       raise Refused(
         f'{stays.source.node.name} stays Linen, keeps a state, and is called by {use.method} (line {creation.line})'
       )
-  return f'nnx.bridge.ToNNX({text(creation.node.func)}({", ".join(arguments)}), rngs=rngs).lazy_init({", ".join(inputs)})'
+  head = text(creation.node.func)
+  line = f'nnx.bridge.ToNNX({head}({", ".join(arguments)}), rngs=rngs).lazy_init({", ".join(inputs)})'
+  if '\n' in line or len(f'self.{member.attribute} = {line}') <= room:
+    return line
+  made = textwrap.indent(wrapped_call(head, arguments, '', room - 4), '    ')
+  return f'nnx.bridge.ToNNX(\n{made},\n    rngs=rngs,\n){wrapped_call(".lazy_init", inputs, "", room)}'
 
 
 class _Inputs:
