@@ -234,12 +234,13 @@ class ClassWriter(SignatureWriter, MemberWriter):
     if is_list(project, field) and isinstance(field.default, (ast.Name, ast.Lambda)):
       return f'nnx.List([] if {name} is None else {name})'
     if field.default_factory:
-      return (
-        f'({self.text_of(field.default)})() if {name} is None else {name}'
-        if not isinstance(field.default, ast.Name)
-        else f'{self.text_of(field.default)}() if {name} is None else {name}'
-      )
+      return f'{self._from_factory(field.default)} if {name} is None else {name}'
     return name
+
+  def _from_factory(self, factory: ast.expr) -> str:
+    if isinstance(factory, ast.Lambda):
+      return self.text_of(factory.body)
+    return f'{self.text_of(factory)}()' if isinstance(factory, ast.Name) else f'({self.text_of(factory)})()'
 
   def _super_call(self) -> list[str]:
     bases = [self.plans[base] for base in self.plan.source.bases if base in self.plans]
@@ -410,7 +411,13 @@ class ClassWriter(SignatureWriter, MemberWriter):
         part = f'[{match.group(3).removeprefix("from")}:]'
       return f'{name}{part}' if whole else name
 
-    return PLACEHOLDER.sub(put, text)
+    return self._without_repeats(PLACEHOLDER.sub(put, text))
+
+  def _without_repeats(self, text: str) -> str:
+    """A variable of the call that has the name of the size argument needs no line of its own."""
+    names = '|'.join(name for name, whole in self.size_names.values() if not whole)
+    indent = self.base_indent + self.unit * 2
+    return re.sub(rf'^{indent}({names}) = \1\n', '', text, flags=re.MULTILINE) if names else text
 
   def _assemble(self, body: list[str]) -> str:
     node = self.plan.source.node

@@ -22,8 +22,8 @@ _FORMATTED = re.compile(r"""(?i)\b(?:f|rf|fr)['"]""")
 def restored(source: SourceText, node: ast.ClassDef, text: str, members: Sequence[Any]) -> str:
   """Returns the text of the new class with the comments that went missing.
 
-  A comment from inside a creation goes above the statement that makes the member, any other one above the
-  method it was in.
+  A comment from inside a creation goes above the statement that makes the member, one from inside another
+  assignment above that, any other one above the method it was in.
   """
   first = _first_line(node)
   own = source.slice(source.starts[first - 1], source.line_end(source.end(node) - 1))
@@ -98,9 +98,24 @@ def _place(lines: list[str], node: ast.ClassDef, member: Any, line: int) -> int:
     ),
     None,
   )
+  target = _target(method, line)
+  stored = re.compile(rf'\s*{re.escape(target)} = ')
+  found = next((index for index, text in enumerate(lines) if stored.match(text)), None) if target else None
+  if found is not None:
+    return found
   name = method.name if method is not None and method.name != 'setup' else '__init__'
   head = re.compile(rf'\s*(async )?def {name}\(')
   return next((index for index, text in enumerate(lines) if head.match(text)), len(lines) - 1)
+
+
+def _target(method: ast.FunctionDef | None, line: int) -> str:
+  """Returns what the assignment that spans a line stores to, as it is written; nothing if there is none."""
+  around = [
+    item
+    for item in (ast.walk(method) if method is not None else ())
+    if isinstance(item, ast.Assign) and item.lineno <= line <= (item.end_lineno or 0)
+  ]
+  return ast.unparse(around[-1].targets[0]) if around else ''
 
 
 def _first(node: ast.FunctionDef) -> int:

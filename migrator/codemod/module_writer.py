@@ -60,6 +60,8 @@ class ModuleWriter:
     if not edits.items:
       return None
     text = edits.apply(0, len(self.source.data))
+    if not self.source.data.endswith(b'\n'):
+      text = text.removesuffix('\n')
     return self._imports(text, native)
 
   def _other_names(self, edits: Edits, native: list[ClassPlan]) -> None:

@@ -127,6 +127,12 @@ class StaticWriter:
       # `text` takes the indentation of the line away from later lines again.
       edits.replace(node, made.replace('\n', '\n' + self.indent))
       return True
+    if isinstance(node, ast.IfExp):
+      # Two creations may differ by nothing but the names that Linen gives them.
+      made, other = self.created(node.body), self.created(node.orelse)
+      if made is not None and made == other:
+        edits.replace(node, made.replace('\n', '\n' + self.indent))
+        return True
     renamed = self.rename(node)
     if renamed is not None:
       edits.replace(node, renamed)
