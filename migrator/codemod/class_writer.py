@@ -19,7 +19,7 @@ from .init_writer import InitWriter, Line
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .member_writer import MemberWriter
-from .module_fields import default_class, default_made, is_list
+from .module_fields import default_class, default_made, is_list, makes_modules
 from .outside import mark_outside
 from .plan import ClassPlan
 from .quoted import annotations_of, rename_quoted
@@ -229,9 +229,11 @@ class ClassWriter(SignatureWriter, MemberWriter):
     if made is not None:
       self.needs_rngs = True
       return default_made(name, self.plans.get(made), field, self.asked_sizes.found)
+    if makes_modules(project, field):
+      raise Refused(f'the field {name} makes modules by default (line {field.node.lineno})')
     if is_list(project, field) and not field.default_factory:
       return f'nnx.List({name})'
-    if is_list(project, field) and isinstance(field.default, (ast.Name, ast.Lambda)):
+    if is_list(project, field) and _empty(field.default):
       return f'nnx.List([] if {name} is None else {name})'
     if field.default_factory:
       return f'{self._from_factory(field.default)} if {name} is None else {name}'
@@ -484,6 +486,13 @@ class ClassWriter(SignatureWriter, MemberWriter):
     inner = indent + self.unit
     rows = [f'{inner}{line}' if line else line for line in lines]
     return f'\n\n{indent}@property\n{indent}def {name}(self):\n' + '\n'.join(rows)
+
+
+def _empty(factory: ast.expr) -> bool:
+  """Tells whether a factory makes an empty list or tuple: `list`, `lambda: []`."""
+  if isinstance(factory, ast.Name):
+    return factory.id in ('list', 'tuple')
+  return isinstance(factory, ast.Lambda) and isinstance(factory.body, (ast.List, ast.Tuple)) and not factory.body.elts
 
 
 def _set_once(source: Any) -> set[str]:

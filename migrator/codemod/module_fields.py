@@ -9,6 +9,8 @@ from typing import Any
 from migrator.manifest import Branch, SizeArgument, Submodule
 from migrator.shapes.values import Opaque
 
+from rewrites.registry import layer_for
+
 from .layer_call import Refused
 from .plan import ClassPlan
 
@@ -64,6 +66,17 @@ def is_list(project: Any, field: Any) -> bool:
     for name in names
     if name
   )
+
+
+def makes_modules(project: Any, field: Any) -> bool:
+  """Tells whether the default of a field, or its factory, makes modules: NNX has no sizes and keys for them there."""
+  for node in ast.walk(field.default) if field.default is not None else ():
+    if isinstance(node, (ast.Call, ast.Name, ast.Attribute)):
+      name = project.resolve_node(field.owner.module, node.func if isinstance(node, ast.Call) else node) or ''
+      called = isinstance(node, ast.Call) or field.default_factory and node is field.default
+      if called and (name in project.classes and project.classes[name].is_linen or layer_for(name) is not None):
+        return True
+  return False
 
 
 def rows(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> Iterator[Branch]:
