@@ -8,9 +8,8 @@ from typing import Any
 
 from .values import Dim, Value
 
-# Read when JAX is imported: no device is needed, and refusals are too frequent for their tracebacks.
+# Read when JAX is imported: no device is needed.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
-os.environ.setdefault('JAX_TRACEBACK_FILTERING', 'off')
 
 
 @functools.cache
@@ -18,6 +17,8 @@ def load_jax() -> Any:
   import jax
   import jax.export
 
+  # Refusals are too frequent for their tracebacks to be made nice; JAX may have been imported by others.
+  jax.config.update('jax_traceback_filtering', 'off')
   return jax
 
 
