@@ -18,7 +18,16 @@ import numpy as np
 
 from .dims import is_dim, is_symbolic, load_jax, parsed, quotient, same, symbol, text_of
 from .examples import TRIES, candidates, evaluate, evaluate_with, merged
-from .renaming import dims_of, map_dims, names_in, neutral_names, renamed, renamed_dim
+from .renaming import (
+  dims_of,
+  map_dims,
+  names_in,
+  neutral_names,
+  renamed,
+  renamed_dim,
+  substituted,
+  without_meaning,
+)
 from .values import Array, Dim, External, Opaque, Partial, Value, contains, like
 
 
@@ -114,12 +123,15 @@ def _remembered(function: Callable[..., Any], values: Any, key: Any, examples: b
   """Asks with neutral names, so that one answer serves all questions that differ in names only."""
   if contains(values, (Opaque, Partial)):  # they bring names of their own
     return _attempt(function, values, examples)
+  asked, meanings = without_meaning(values)
+  if not all(text_of(dim).isidentifier() for dim in meanings.values()):
+    # What holds whatever the compound sizes are need not be asked for each of them.
+    answer = _in_sizes(_answered(function, asked, key, False), meanings)
+    if answer is not None:
+      return answer
   names = neutral_names(values)
-  asked = map_dims(values, lambda dim: renamed_dim(dim, names))
-  question = (key, _question(asked), examples)
-  if question not in _neutral:
-    _neutral[question] = _attempt(function, asked, examples)
-  answer, back = _neutral[question], {new: old for old, new in names.items()}
+  answer = _answered(function, map_dims(values, lambda dim: renamed_dim(dim, names)), key, examples)
+  back = {new: old for old, new in names.items()}
   if isinstance(answer, OracleFailure):
     return OracleFailure(renamed(str(answer), back))
   if any(name not in back for dim in dims_of(answer) for name in names_in(text_of(dim))):
@@ -127,6 +139,23 @@ def _remembered(function: Callable[..., Any], values: Any, key: Any, examples: b
       function, values, examples
     )  # a size without an expression has a name of this question alone
   return map_dims(answer, lambda dim: renamed_dim(dim, back))
+
+
+def _answered(function: Callable[..., Any], asked: Any, key: Any, examples: bool) -> Any:
+  question = (key, _question(asked), examples)
+  if question not in _neutral:
+    _neutral[question] = _attempt(function, asked, examples)
+  return _neutral[question]
+
+
+def _in_sizes(answer: Any, meanings: dict[str, Dim]) -> Any:
+  """Returns the answer with sizes in place of symbols; None if there is none, or JAX may know more of the sizes."""
+  if isinstance(answer, OracleFailure):
+    return None
+  sizes = {text_of(dim): substituted(dim, meanings) for dim in dims_of(answer)}
+  if any(size is None for size in sizes.values()):
+    return None
+  return map_dims(answer, lambda dim: sizes[text_of(dim)] if is_symbolic(dim) else dim)
 
 
 def _question(values: Any) -> Any:

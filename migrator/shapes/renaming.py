@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .dims import is_symbolic, parsed, text_of
+from .dims import is_symbolic, parsed, symbol, text_of
 from .examples import kind_of_name
 from .values import Array, Dim, Value, like
 
@@ -63,6 +64,57 @@ def dims_of(value: Value) -> Iterator[Dim]:
     yield from dims_of((value.start, value.stop, value.step))
   elif is_symbolic(value):
     yield value
+
+
+def without_meaning(value: Value) -> tuple[Value, dict[str, Dim]]:
+  """Returns the value with one symbol for every different size, compound ones too, and the sizes by these symbols."""
+  symbols: dict[str, Dim] = {}
+  meanings: dict[str, Dim] = {}
+
+  def change(dim: Dim) -> Dim:
+    if not is_symbolic(dim):
+      return dim
+    text = text_of(dim)
+    if text not in symbols:
+      kind = kind_of_name(text) if text.isidentifier() else 'part'
+      name = f'{kind}_{len(symbols)}'
+      symbols[text], meanings[name] = symbol(name), dim
+    return symbols[text]
+
+  return map_dims(value, change), meanings
+
+
+def substituted(dim: Dim, meanings: dict[str, Dim]) -> Dim | None:
+  """Returns the size with sizes in place of its symbols, as JAX itself would have computed it; None if it would not."""
+  text = text_of(dim)
+  if text in meanings:
+    return meanings[text]
+  names = names_in(text)
+  if not meanings.keys() >= set(names):
+    return None
+  given = tuple(meanings[name] for name in names)
+  question = (text, *map(text_of, given))
+  if question not in _substituted:
+    _substituted[question] = _computed(text, dict(zip(names, given)))
+  return _substituted[question]
+
+
+_substituted: dict[tuple[str, ...], Dim | None] = {}
+_OPERATORS = {'floordiv': operator.floordiv, 'mod': operator.mod}
+
+
+def _computed(text: str, given: dict[str, Dim]) -> Dim | None:
+  if re.search(r'\b(max|min|non_negative)\b', text):
+    return None
+  try:
+    return eval(_compiled(text), {'__builtins__': {}}, {**_OPERATORS, **given})
+  except Exception:
+    return None
+
+
+@functools.cache
+def _compiled(text: str) -> Any:
+  return compile(text.replace('^', '**'), '<size>', 'eval')
 
 
 def neutral_names(value: Any) -> dict[str, str]:
