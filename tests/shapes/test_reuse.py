@@ -1,7 +1,6 @@
 """Answers of JAX are reused for sizes that differ in more than their names, and are the same as fresh ones."""
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import jax.numpy as jnp
@@ -46,15 +45,19 @@ def test_one_answer_serves_all_sizes() -> None:
   for text in ('c', '2*c', 'c + d', 'floordiv(c, 2) + 1', '7*d'):
     result = oracle.trace(
       function, [Array((parsed('b'), parsed(text))), Array((parsed('b'), 3))], key=('test', 'once'))
-    assert _texts(result) == [('b', text_of(parsed(text) + 3))]
+    assert _texts(result) == [('b', text_of(parsed(f'{text} + 3')))]
   assert len(asked) == 2  # of a size that has a name, and of any other
 
 
-def test_a_refusal_names_the_sizes_of_the_question() -> None:
-  for text in ('2*c', 'c + d'):
-    with pytest.raises(oracle.OracleFailure, match=re.escape(text_of(parsed(text)))):
-      oracle.trace(
-        lambda v: jnp.matmul(*v), [Array((parsed('b'), parsed(text))), Array((3, 4))], key=('test', 'refused'))
+@pytest.mark.parametrize('text', ['c', '2*c', '3*d', 'c + d'])
+def test_a_refusal_names_the_sizes_of_the_question(text: str) -> None:
+  values = [Array((parsed('b'), parsed(text))), Array((3, 4))]
+  with pytest.raises(oracle.OracleFailure) as caught:
+    oracle.trace(lambda v: jnp.matmul(*v), values, key=('test', 'refused'))
+  told = str(caught.value)
+  assert '(3,)' in told
+  assert [name for name in 'bcd' if f'({name}' in told or f'*{name}' in told or f'{name},' in told] == [
+    name for name in 'cd' if name in text]
 
 
 def _texts(result: Any) -> list[tuple[str, ...]]:
