@@ -21,6 +21,7 @@ CLEAN, FINDINGS, FAILURE = 0, 1, 2
 
 # Name -> the line that `linen2nnx --help` shows; the module is `migrator.commands.<name>`.
 COMMANDS = {
+  'plan': 'Show what a migration would make of each file and class; nothing is written.',
   'migrate': 'Rewrite Linen source files to NNX (shows a diff; --write applies it).',
   'convert': 'Convert a Linen checkpoint to NNX with the manifest.',
   'verify': 'Compare a converted checkpoint with its list of sums.',
@@ -34,6 +35,7 @@ VERSIONS_SHOWN = ('flax', 'jax', 'libcst', 'orbax-checkpoint')
 
 EPILOG = """\b
 Examples:
+  linen2nnx plan .                           what a migration would make of it
   linen2nnx migrate src/                     show what would change
   linen2nnx migrate src/ --write             change it, and write the manifest
   linen2nnx convert ckpt/ ckpt_nnx/ --manifest linen2nnx-manifest.json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from migrator.commands.options import PATH, manifest_at
+from migrator.commands.options import PATH, manifest_at, selected
 from migrator.config import CHOICES, Settings, read_settings
 from migrator.failure import Failure
 from migrator.roots import Roots, existing, find_roots
@@ -76,30 +76,22 @@ def command(paths: tuple[str, ...], root: Path | None, write: bool, out: Path | 
   """
   if write and out is not None:
     raise click.UsageError('--write and --out exclude each other: in place, or a copy')
-  chosen, hidden = _selection(chosen)
+  chosen, hidden = selected(chosen)
   if explain:
     return _explain(paths, root, chosen)
   found = existing([Path(path) for path in paths])
   roots = find_roots(found, root)
   settings = read_settings(roots.project)
-  options = _merged(chosen, settings)
+  options = merged_options(chosen, settings)
   place = manifest_at(roots.project, manifest, settings, out)
   request = _Request(found, roots, options, hidden, place, report, write, out, allow_dirty)
   _refuse_early(request)
   return _run(request)
 
 
-def _merged(chosen: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def merged_options(chosen: dict[str, Any], settings: Settings) -> dict[str, Any]:
+  """Returns the options of a run: those chosen, else those of the project."""
   return {key: getattr(settings, key) if value is None else value for key, value in chosen.items()}
-
-
-def _selection(chosen: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
-  """Returns the options with the patterns of classes alone, and the codes of findings that are not shown."""
-  from migrator.report.choice import hidden_codes, split_words
-
-  select, classes = split_words(chosen['select'], '--select')
-  ignore, others = split_words(chosen['ignore'], '--ignore')
-  return {**chosen, 'select': classes, 'ignore': others}, hidden_codes(select, ignore)
 
 
 def _refuse_early(request: _Request) -> None:
@@ -127,7 +119,7 @@ def _refuse_dirty(request: _Request, paths: Sequence[Path]) -> None:
     raise Failure(f'{dirty[0]}{more}: not committed in git; commit first, or give --allow-dirty')
 
 
-def _migrated(paths: list[Path], roots: Roots, options: dict[str, Any], inside: bool = False) -> MigrationResult:
+def migrated(paths: list[Path], roots: Roots, options: dict[str, Any], inside: bool = False) -> MigrationResult:
   """Migrates; `inside`: files outside of the source folder are not looked at."""
   from migrator.codemod import Options, migrate
 
@@ -139,7 +131,7 @@ def _run(request: _Request) -> int:
   from migrator.report.result import all_findings, exit_code
   from migrator.report.terminal import make_console, print_diff, print_findings, print_summary
 
-  result = _migrated(request.paths, request.roots, request.options, request.out is not None)
+  result = migrated(request.paths, request.roots, request.options, request.out is not None)
   result.hidden = request.hidden
   code = exit_code(result)
   writes = (request.write or request.out is not None) and code != 2
@@ -151,10 +143,10 @@ def _run(request: _Request) -> int:
   if not (request.write or request.out):
     print_diff(console, result.files, request.roots.project)
   print_findings(console, [finding for finding in all_findings(result) if finding not in result.errors],
-                 _prefix(request.roots))
+                 source_prefix(request.roots))
   print_summary(console, result, _next_move(request, result, writes))
   for error in result.errors:
-    click.echo(f'linen2nnx: {_prefix(request.roots)}{error.file}:{error.line}: {error.message}', err=True)
+    click.echo(f'linen2nnx: {source_prefix(request.roots)}{error.file}:{error.line}: {error.message}', err=True)
   return code
 
 
@@ -203,7 +195,8 @@ def _store(request: _Request, result: MigrationResult, texts: dict[Path, str], w
     write_files({file: text for file, text in texts.items() if file not in inside})
 
 
-def _prefix(roots: Roots) -> str:
+def source_prefix(roots: Roots) -> str:
+  """Returns what leads from the project's folder to the source root."""
   inner = roots.source.relative_to(roots.project).as_posix()
   return '' if inner == '.' else f'{inner}/'
 
@@ -229,8 +222,8 @@ def _explain(targets: tuple[str, ...], root: Path | None, chosen: dict[str, Any]
       raise Failure(f'{target}: --explain wants file.py:Class')
     [path] = existing([Path(file)])
     roots = find_roots([path], root)
-    options = _merged(chosen, read_settings(roots.project))
-    result = _migrated([path], roots, options)
+    options = merged_options(chosen, read_settings(roots.project))
+    result = migrated([path], roots, options)
     print_explanation(console, _named(result, path, roots, name))
   return 0
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,3 +43,12 @@ def load_manifest(file: Path) -> Manifest:
 def source_root(project: Path, manifest: Manifest) -> Path:
   """Returns the folder that the manifest's file names are relative to: the project's `src`, or itself."""
   return holding(project, (entry.file for entry in manifest.classes.values()))
+
+
+def selected(chosen: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+  """Returns the options with the patterns of classes alone, and the codes of findings that are not shown."""
+  from migrator.report.choice import hidden_codes, split_words
+
+  select, classes = split_words(chosen['select'], '--select')
+  ignore, others = split_words(chosen['ignore'], '--ignore')
+  return {**chosen, 'select': classes, 'ignore': others}, hidden_codes(select, ignore)
