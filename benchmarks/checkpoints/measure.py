@@ -36,7 +36,7 @@ def run(words: Sequence[str], source: Path, target: Path, cold: bool = False) ->
   (cool if cold else warm)(source)
   start = time.perf_counter()
   process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                             env={**os.environ, 'JAX_PLATFORMS': 'cpu'})
+                             env=environment())
   assert process.stderr is not None
   text = process.stderr.read().decode()
   _, status, used = os.wait4(process.pid, 0)
@@ -45,6 +45,11 @@ def run(words: Sequence[str], source: Path, target: Path, cold: bool = False) ->
   if process.returncode:
     raise RuntimeError(f'{" ".join(words)}: exit code {process.returncode}\n{text[-2000:]}')
   return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, new_bytes(source, target))
+
+
+def environment() -> dict[str, str]:
+  """Returns that of the commands: modules come from their compiled form on both sides, as where they are installed."""
+  return {name: value for name, value in os.environ.items() if name != 'PYTHONDONTWRITEBYTECODE'} | {'JAX_PLATFORMS': 'cpu'}
 
 
 def files(path: Path) -> list[Path]:

@@ -5,12 +5,13 @@ One chunk is in memory at a time, encoded and decoded.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from migrator.checkpoints import packed, zarr, zstd
+from migrator.checkpoints import folder, packed, zarr, zstd
 from migrator.checkpoints.dtypes import native
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
 from migrator.checkpoints.storage import Stored
@@ -28,8 +29,7 @@ def decode(array: Stored, grid: tuple[int, ...], name: str) -> np.ndarray:
   if packed.is_known(array.version, array.metadata):
     order = array.metadata.get('order', 'C') if array.version == 2 else 'C'
     kind = packed.stored_type(array)
-    flat = np.frombuffer(packed.unpacked(array, grid, name), kind.dtype)
-    values: np.ndarray = flat.reshape(array.chunk_shape, order='F' if order == 'F' else 'C')
+    values: np.ndarray = _unpacked(array, grid, name).view(kind.dtype).reshape(array.chunk_shape, order='F' if order == 'F' else 'C')
     return values.astype(native(kind).dtype, copy=False)
   try:
     return _through_tensorstore(array, packed.content(array.chunks[grid]))
@@ -38,6 +38,24 @@ def decode(array: Stored, grid: tuple[int, ...], name: str) -> np.ndarray:
   except Exception as error:  # TensorStore raises several types; each means that the bytes are no chunk
     reason = str(error).strip().splitlines()[0][:200]
     raise CheckpointError(f'{name}: a chunk cannot be decoded ({reason}); {DAMAGED}') from error
+
+
+def _unpacked(array: Stored, grid: tuple[int, ...], name: str) -> np.ndarray:
+  """As `packed.unpacked`, into memory of NumPy, which asks the system for large pages."""
+  chunk = array.chunks[grid]
+  if isinstance(chunk, bytes):
+    return np.frombuffer(packed.unpacked(array, grid, name), np.uint8)
+  encoded = np.empty(chunk.length, np.uint8)
+  folder.read_into(chunk.file, chunk.offset, encoded.data)
+  size = math.prod(array.chunk_shape) * array.dtype.itemsize
+  if zarr.is_raw(array.version, array.metadata):
+    if chunk.length != size:
+      raise CheckpointError(f'{name}: a chunk of {size} bytes is stored in {chunk.length}; {DAMAGED}')
+    return encoded
+  values = np.empty(size, np.uint8)
+  if not zstd.decompress_into(encoded.data, values.data):
+    raise CheckpointError(f'{name}: a chunk of {chunk.length} bytes cannot be decoded; {DAMAGED}')
+  return values
 
 
 def _through_tensorstore(array: Stored, encoded: bytes) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Computes the leaves whose bytes change, with a byte budget, into one data file of the target."""
+"""Computes the leaves whose bytes change, with a byte budget, into data files of the target."""
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from migrator.checkpoints import codec, memory, zarr
+from migrator.checkpoints.appender import Appender, Appenders
 from migrator.checkpoints.expressions import Expression, Literal, sources
 from migrator.checkpoints.index.write import MOST_INLINE, Place
 from migrator.checkpoints.operations.evaluate import Decoded, Region, evaluate
@@ -28,38 +30,11 @@ LARGE = 8 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-  """A computed leaf: the array, where its chunks are, and their CRC-32 sums when they were written."""
+  """A computed leaf: the array, where its chunks are, and their CRC-32 sums when they were written (0 if not asked for)."""
 
   stored: Stored
   places: dict[Grid, Place]
   sums: dict[Grid, int]
-
-
-class Appender:
-  """One data file that several threads append to."""
-
-  def __init__(self, top: Path, name: str = NAME):
-    self._file, self._name = top / name, name
-    self._lock = threading.Lock()
-    self._descriptor: int | None = None
-    self.size = 0
-
-  def add(self, content: bytes) -> tuple[str, int, int]:
-    """Writes bytes and returns where they are."""
-    with self._lock:
-      if self._descriptor is None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-      offset, self.size = self.size, self.size + len(content)
-    view, done = memoryview(content), 0
-    while done < len(content):
-      done += os.pwrite(self._descriptor, view[done:], offset + done)
-    return self._name, offset, len(content)
-
-  def close(self) -> None:
-    """Closes the file."""
-    if self._descriptor is not None:
-      os.close(self._descriptor)
 
 
 class Budget:
@@ -80,20 +55,21 @@ class Budget:
       self._changed.notify_all()
 
 
-def encode(steps: Sequence[Step], version: int, top: Path, budget: int = BUDGET,
-           threads: int | None = None, name: str = NAME) -> dict[tuple[str, ...], Encoded]:
+def encode(steps: Sequence[Step], version: int, top: Path, budget: int = BUDGET, threads: int | None = None,
+           name: str = NAME, summed: bool = True) -> dict[tuple[str, ...], Encoded]:
   """Computes and writes some leaves.
 
   Args:
     steps: those that are 'encoded' or 'new'.
     budget: bytes of decoded and encoded values in memory; one leaf that needs more runs alone.
-    name: of the file in the target.
+    name: of the files in the target; each thread adds its number.
+    summed: also make the sums of what is written, for the deep check.
 
   Returns:
     {path: what was written}.
   """
   made: dict[tuple[str, ...], Encoded] = {}
-  appender, admitted = Appender(top, name), Budget(budget)
+  admitted = Budget(budget)
 
   def run(group: list[Step]) -> None:
     largest = max(_largest_chunk(step.value) for step in group)
@@ -104,16 +80,13 @@ def encode(steps: Sequence[Step], version: int, top: Path, budget: int = BUDGET,
       is_shared = len(group) > 1 or parts[0] < group[0].value.nbytes
       decoded = Decoded(largest if is_shared else 0)
       for step in group:
-        made[step.path] = encode_one(step.value, version, appender, budget, decoded)
+        made[step.path] = encode_one(step.value, version, appenders.own(), budget, decoded, summed)
     finally:
       admitted.give(cost)
 
-  try:
-    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, 8)) as pool:
-      for done in [pool.submit(run, group) for group in groups(steps)]:
-        done.result()
-  finally:
-    appender.close()
+  with Appenders(top, name) as appenders, ThreadPoolExecutor(threads or min(os.cpu_count() or 1, 8)) as pool:
+    for done in [pool.submit(run, group) for group in groups(steps)]:
+      done.result()
   return made
 
 
@@ -130,7 +103,7 @@ def _largest_chunk(value: Expression) -> int:
   return max((math.prod(leaf.stored.chunk_shape) * leaf.dtype.itemsize for leaf in sources(value)), default=0)
 
 
-def encode_one(value: Expression, version: int, appender: Appender, budget: int, decoded: Decoded) -> Encoded:
+def encode_one(value: Expression, version: int, appender: Appender, budget: int, decoded: Decoded, summed: bool) -> Encoded:
   """Computes one leaf, a chunk at a time."""
   if isinstance(value, Literal) and value.nbytes <= MOST_INLINE // 2:
     return _inline(value, version)
@@ -142,11 +115,27 @@ def encode_one(value: Expression, version: int, appender: Appender, budget: int,
     values = _padded(evaluate(value, _region(value.shape, chunk, grid), decoded), chunk)
     if values.nbytes > LARGE:
       memory.give_back()
-    content = b''.join(codec.encode(values, version, metadata))
+    pieces = codec.encode(values, version, metadata)
     del values
-    sums[grid] = zlib.crc32(content)
-    places[grid] = content if len(content) <= MOST_INLINE else appender.add(content)
+    places[grid], sums[grid] = _placed(pieces, appender, summed)
   return Encoded(Stored(value.shape, value.dtype, version, metadata, dict.fromkeys(places, b'')), places, sums)
+
+
+def _placed(pieces: Iterator[bytes], appender: Appender, summed: bool) -> tuple[Place, int]:
+  """Returns where a chunk is, in the index if it is small, and its sum."""
+  value = 0
+
+  def counted(piece: bytes) -> bytes:
+    nonlocal value
+    value = zlib.crc32(piece, value) if summed else 0
+    return piece
+
+  first = next(pieces, b'')
+  second = next(pieces, None)
+  if second is None and len(first) <= MOST_INLINE:
+    return counted(first), value
+  rest = itertools.chain([first], [] if second is None else [second], pieces)
+  return appender.add(map(counted, rest)), value
 
 
 def _inline(value: Literal, version: int) -> Encoded:

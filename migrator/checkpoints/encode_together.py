@@ -18,13 +18,14 @@ from migrator.checkpoints.storage import Stored
 Names = tuple[str, ...]
 
 
-def encode_together(steps: Sequence[Step], version: int, top: Path, budget: int,
-                    processes: Processes) -> dict[Names, Encoded]:
+def encode_together(steps: Sequence[Step], version: int, top: Path, budget: int, processes: Processes,
+                    summed: bool = True) -> dict[Names, Encoded]:
   """Computes some leaves, each in one of the processes.
 
   Args:
     steps: the same in every process.
     top: the folder that is staged, which all processes see.
+    summed: as `encode`.
 
   Returns:
     In the first process, {path: what was written} of all leaves; elsewhere, of its own.
@@ -33,16 +34,16 @@ def encode_together(steps: Sequence[Step], version: int, top: Path, budget: int,
     CheckpointError: of this process, or because another one failed.
   """
   if processes.count == 1:
-    return encode(steps, version, top, budget)
+    return encode(steps, version, top, budget, summed=summed)
   mine = shares(steps, processes.count)[processes.index]
   with processes.together():
-    made = encode(mine, version, top, budget, name=f'd/new_{processes.index}')
+    made = encode(mine, version, top, budget, name=f'd/new_{processes.index}', summed=summed)
     if not processes.is_first:
       part = _part(top, processes.index)
       staging.write_file(part, json.dumps([_told(path, found) for path, found in made.items()]).encode())
       staging.sync(part)
-      if (top / f'd/new_{processes.index}').exists():
-        staging.sync(top / f'd/new_{processes.index}')
+      for file in sorted((top / 'd').glob(f'new_{processes.index}_*')):
+        staging.sync(file)
   if processes.is_first:
     for index in range(1, processes.count):
       file = _part(top, index)

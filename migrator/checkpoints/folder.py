@@ -48,6 +48,17 @@ def read(file: str, offset: int, length: int) -> bytes:
   return content
 
 
+def read_into(file: str, offset: int, place: memoryview) -> None:
+  """Fills a place with bytes of a file; raises CheckpointError where it is too short."""
+  done = 0
+  with open(file, 'rb') as opened:
+    while done < len(place):
+      count = os.preadv(opened.fileno(), [place[done:]], offset + done)
+      if not count:
+        raise CheckpointError(f'{file}: ends at byte {offset + done}, {offset + len(place)} are needed; {DAMAGED}')
+      done += count
+
+
 def read_json(root: str | Path, relative: str) -> Any:
   """Returns a JSON file of a checkpoint; duplicate keys, absurd sizes and depths are refused."""
   file, size = inside(root, relative)

@@ -68,7 +68,7 @@ def write_orbax(content: Mapping[tuple[str | int, ...], Any], target: Path, *, c
   syncing = staging.Syncing()
   with processes.together(), contextlib.ExitStack() as stack:
     place = _place(target, syncing, stack, processes)
-    made = _computed(computed, planned.version, place, budget, processes)
+    made = _computed(computed, planned.version, place, budget, processes, deep)
     written = _written(planned, nodes, place, target, copy, deep, made, syncing)
   return written
 
@@ -91,40 +91,47 @@ def _helped(planned: Plan, computed: list[Step], budget: int, deep: bool, proces
     place = processes.told('')
     if not place:
       raise CheckpointError('the first process failed; its own message tells why; nothing was written')
-    _computed(computed, planned.version, Path(place), budget, processes)
+    _computed(computed, planned.version, Path(place), budget, processes, deep)
   return Written(len(planned.steps), sum(step.value.nbytes for step in planned.steps), 0, 0, (), 'deep' if deep else 'index')
 
 
-def _computed(steps: list[Step], version: int, place: Path, budget: int, processes: Processes) -> Mapping[Names, Encoded]:
+def _computed(steps: list[Step], version: int, place: Path, budget: int, processes: Processes,
+              summed: bool) -> Mapping[Names, Encoded]:
   """Computes arrays; where there are none, NumPy is not imported for it."""
   if not steps:
     return {}
   from migrator.checkpoints.encode_together import encode_together
-  return encode_together(steps, version, place, budget, processes)
+  return encode_together(steps, version, place, budget, processes, summed)
 
 
 def _written(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path, copy: bool, deep: bool,
              computed: Mapping[Names, Encoded], syncing: staging.Syncing) -> Written:
   kept = {step.path: step.stored for step in planned.steps if step.stored is not None}
   ranges = [chunk for array in kept.values() for chunk in array.chunks.values() if isinstance(chunk, Range)]
-  brought = transfer.bring(ranges, place, copy)
-  syncing.unless |= {place / found.name for found in brought.values()}
-  syncing.left = any(found.how == 'copy' for found in brought.values())
-  arrays: dict[Names, Stored] = {step.path: kept.get(step.path) or computed[step.path].stored for step in planned.steps}
-  places: dict[Names, Mapping[tuple[int, ...], index.Place]] = {
-    **{path: made.places for path, made in computed.items()},
-    **{path: {grid: brought[chunk.file].place(chunk) if isinstance(chunk, Range) else chunk
-              for grid, chunk in array.chunks.items()} for path, array in kept.items()}}
-  files = {**index.files(orbax_write.entries(arrays, places)), **orbax_write.metadata_files(arrays, nodes, target)}
-  for name, content in files.items():
-    staging.write_file(place / name, content)
-  proof = verify.Proof(kept, computed, {step.path: step.value for step in planned.steps}, brought)
-  verify.prove(place, proof)
+  with transfer.brought(ranges, place, copy) as brought:
+    syncing.unless |= {place / found.name for found in brought.values()}
+    syncing.left = any(found.how == 'copy' for found in brought.values())
+    proof = verify.Proof(kept, computed, {step.path: step.value for step in planned.steps}, brought)
+    _index(planned, nodes, place, target, proof)
+    verify.prove(place, proof)
   if deep:
     from migrator.checkpoints import bitrot
     from migrator.checkpoints import deep as deeply
     staging.write_file(place / bitrot.NAME, deeply.check(place, proof))
   return _told(planned, place, brought, ranges, deep)
+
+
+def _index(planned: Plan, nodes: orbax_nodes.Nodes, place: Path, target: Path, proof: verify.Proof) -> None:
+  """Writes the index and the files beside it."""
+  arrays: dict[Names, Stored] = {step.path: proof.kept.get(step.path) or proof.computed[step.path].stored
+                                 for step in planned.steps}
+  places: dict[Names, Mapping[tuple[int, ...], index.Place]] = {
+    **{path: made.places for path, made in proof.computed.items()},
+    **{path: {grid: proof.brought[chunk.file].place(chunk) if isinstance(chunk, Range) else chunk
+              for grid, chunk in array.chunks.items()} for path, array in proof.kept.items()}}
+  files = {**index.files(orbax_write.entries(arrays, places)), **orbax_write.metadata_files(arrays, nodes, target)}
+  for name, content in files.items():
+    staging.write_file(place / name, content)
 
 
 def _told(planned: Plan, place: Path, brought: Mapping[str, transfer.Brought], ranges: list[Range],

@@ -34,6 +34,23 @@ def decompressed(content: bytes, most: int) -> bytes | None:
   return made if len(made) <= most else None
 
 
+def decompress_into(content: Any, place: memoryview) -> bool:
+  """Fills a place with what one frame holds, which must be as large; returns whether it is."""
+  found = library()
+  assert found is not None
+  done = 0
+  try:
+    with found.ZstdDecompressor().stream_reader(content) as reader:
+      while done < len(place):
+        count = reader.readinto(place[done:])
+        if not count:
+          return False
+        done += count
+      return not reader.read(1)
+  except (found.ZstdError, ValueError):
+    return False
+
+
 def compressed(content: Any) -> Iterator[bytes]:
   """Yields the frame of some bytes, in pieces."""
   found = library()
