@@ -14,6 +14,7 @@ from rewrites.bridge import AS_LINEN
 from .garbage import rarely_collected
 from .groups import independent, joined
 from .helper_file import helper_text
+from .old_names import old_name_findings
 from .options import FileChange, MigrationResult, Options
 from .part import Part
 from .processes import run_parts
@@ -39,10 +40,12 @@ def migrate(
   for file, found in _helper_files(project, parts):
     files.append(file)
     findings += found
+  reports = sorted((row for part in parts for row in part.reports), key=lambda row: row.name)
+  findings += old_name_findings(project, reports)
   classes = {name: row for part in parts for name, row in part.classes.items()}
   return MigrationResult(
     files,
-    sorted((row for part in parts for row in part.reports), key=lambda row: row.name),
+    reports,
     sorted(set(findings)),
     Manifest(dict(sorted(classes.items()))),
     sorted({error for part in parts for error in part.errors} | set(project.errors)),

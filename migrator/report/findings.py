@@ -13,6 +13,7 @@ CODES = {
   'bridged-class': 'a class that is still Linen and that NNX classes use',
   'left-class': 'a class that is still Linen and that no NNX class uses',
   'bridged-call-site': 'a place that uses an NNX class as a Linen one',
+  'linen-name': 'a text that names a variable as Linen did',
   'unknown-base': 'a class that may be Linen',
   'assumption': 'what was taken for granted',
   'skipped': 'a place that a comment keeps as it is',

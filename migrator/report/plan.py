@@ -130,7 +130,7 @@ def _files(result: Result, prefix: str) -> tuple[FilePlan, ...]:
   files = (FilePlan(
     posixpath.normpath(prefix + path),
     tuple(sorted((report for report in result.classes if report.file == path), key=lambda report: report.line)),
-    found(path, 'bridged-call-site'), found(path, 'stays-linen', 'unknown-base'), found(path, 'assumption'),
+    found(path, 'bridged-call-site'), found(path, 'stays-linen', 'linen-name', 'unknown-base'), found(path, 'assumption'),
     tuple(item for item in result.errors if item.file == path))
     for path in paths if path.rpartition('/')[2] not in new)
   return tuple(file for file in files if file.classes or file.call_sites or file.linen or file.errors)
