@@ -1,10 +1,15 @@
-"""35 realistic mistakes of hand-made ports, and 6 rewrites that change nothing, as edits of migrated programs."""
+"""35 realistic mistakes, 6 rewrites that change nothing, and the mistakes found in public hand-made ports.
+
+All are edits of migrated programs.
+"""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 VIT, RESNET, LM = 'example_vit', 'example_resnet', 'language_model'
 LSTM, TIED, NOISE, TWICE = 'recurrent_lstm', 'tied_embedding', 'rng_noise', 'shared_twice'
+CODER = 'autoencoder_methods'
 CASES = {
   VIT: {'model': 'ViT', 'arguments': {'config': '{module}.ViTConfig(width=16, depth=2, heads=4, rate=0.1)', 'classes': '3'},
             'inputs': ['f32[2,8,8,3]'], 'eval': {'train': False}, 'train': {'train': True}, 'rngs': ['dropout']},
@@ -16,20 +21,26 @@ CASES = {
   TIED: {'model': 'TiedLM', 'arguments': {'vocab_size': '11'}, 'inputs': ['i32[2,5] < 11']},
   NOISE: {'model': 'VariationalBottleneck', 'arguments': {'latents': '3'}, 'inputs': ['f32[8,5]'], 'eval': {'train': False},
               'train': {'train': True}, 'rngs': ['noise', 'dropout', 'latent']},
+  CODER: {'model': 'Autoencoder', 'arguments': {'latents': '3', 'image_shape': '(4, 5, 1)'}, 'inputs': ['f32[2,4,5,1]']},
   TWICE: {'model': 'Siamese', 'arguments': {'features': '6'}, 'inputs': ['f32[3,4]', 'f32[3,4]']},
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-  """One edit of a program.  where: pattern of the module or leaf to be named; '' for a benign rewrite."""
+  """One edit of a migrated program.
+
+  where: pattern of the module or leaf to be named; '' for a benign rewrite.
+  linen: edit of the Linen source, for what the programs do not have.  case: fields of the case that are other.
+  """
 
   name: str
   program: str
-  old: str
-  new: str
+  old: str = ''
+  new: str = ''
   where: str = ''
-  count: int = 1
+  linen: tuple[str, str] = ('', '')
+  case: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def is_benign(self) -> bool:
@@ -101,4 +112,28 @@ CHANGES = (
   Change('square as a product', TWICE, 'jnp.square(a - b)', '(a - b) * (a - b)'),
   Change('noise first', NOISE, 'x + self.std * random.normal(self.rngs.noise(), x.shape)',
          'random.normal(self.rngs.noise(), x.shape) * self.std + x'),
+)
+
+# Decay of weights for matrices alone, by shape, so that it reads the same tree on either side.
+MASKED = 'optax.adamw(1e-3, weight_decay=0.1, mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree))'
+# What was wrong in public ports made by hand, each kind of mistake in programs of ours.
+PORTED = (
+  Change('port: max pool dropped', RESNET, linen=('x = self.act(x)', "x = nn.max_pool(self.act(x), (3, 3), (2, 2), padding='SAME')"),
+         where='ResNetBlock_0|Conv_0'),
+  Change('port: zero scale of the last norm lost', RESNET, 'norm(filters, scale_init=nnx.initializers.zeros_init(), ', 'norm(filters, ',
+         'BatchNorm_1|norm2'),
+  Change('port: weight decay of biases too', CODER, where='bias', case={
+    'optimizer': MASKED, 'nnx_optimizer': 'optax.adamw(1e-3, weight_decay=0.1)'}),
+  Change('port: other decay of weights', CODER, where='kernel', case={
+    'optimizer': MASKED, 'nnx_optimizer': MASKED.replace('weight_decay=0.1, ', '')}),
+  Change('port: initializer became the default', TIED, '        embedding_init=nnx.initializers.normal(stddev=1.0),\n', '', 'token_embed'),
+  Change('port: None first, then a module', RESNET, 'self.strides = strides', 'self.strides = strides\n    self.conv_proj = None',
+         'conv_proj'),
+  Change('port: one block too many', RESNET, 'for j in range(size):', 'for j in range(size + (i == 1)):', 'res_net_block'),
+  Change('port: one block too few', RESNET, 'for j in range(size):', 'for j in range(size - (i == 1)):', 'ResNetBlock_2'),
+  Change('port: activation of the head missing', CODER, 'nnx.sigmoid(self.pixels(x))', 'self.pixels(x)', 'pixels|^$'),
+  Change('port: every layer seeded alike', CODER, 'hidden, rngs=rngs)\n    self.fc2 = nnx.Linear(hidden, latents, rngs=rngs)',
+         'hidden, rngs=nnx.Rngs(0))\n    self.fc2 = nnx.Linear(hidden, latents, rngs=nnx.Rngs(0))', 'fc1|fc2'),
+  Change('port: input not flattened', CODER, 'flat = images.reshape((images.shape[0], -1))', 'flat = images', 'encode|fc1'),
+  Change('port: plain list of modules', RESNET, 'self.res_net_block = nnx.List()', 'self.res_net_block = []', 'res_net_block'),
 )

@@ -8,12 +8,13 @@ import dataclasses
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.equivalence.changes import CASES, CHANGES, Change
+from benchmarks.equivalence.changes import CASES, CHANGES, PORTED, Change
 from benchmarks.equivalence.sources import migrated_sources
 from migrator.equivalence.cases import from_json
+from migrator.equivalence.proof.verdict import Verdict
 from migrator.equivalence.run import Checker
 from migrator.equivalence.verdicts import CaseResult
 from migrator.manifest import Manifest
@@ -48,10 +49,10 @@ def _written(folder: Path, manifest: Manifest, changes: list[Change]) -> Manifes
     name = f'change_{k}'
     linen = (folder / 'linen' / f'{change.program}.py').read_text()
     nnx = (folder / 'nnx' / f'{change.program}.py').read_text()
-    if nnx.count(change.old) < 1:
+    if change.old not in nnx or change.linen[0] not in linen:
       raise ValueError(f'{change.name}: its text is not in {change.program}')
-    (folder / 'linen' / f'{name}.py').write_text(linen)
-    edited = nnx.replace(change.old, change.new)
+    (folder / 'linen' / f'{name}.py').write_text(linen.replace(*change.linen) if change.linen[0] else linen)
+    edited = nnx.replace(change.old, change.new) if change.old else nnx
     # After the docstring and imports of __future__, if any.
     (folder / 'nnx' / f'{name}.py').write_text(edited + '\n\nimport jax\n')
     text = manifest.to_json().replace(change.program, name)
@@ -62,33 +63,43 @@ def _written(folder: Path, manifest: Manifest, changes: list[Change]) -> Manifes
 def _case(change: Change, module: str):  # type: ignore[no-untyped-def]
   table = dict(CASES[change.program])
   arguments = {name: text.format(module=module) for name, text in table.get('arguments', {}).items()}
-  return from_json({**table, 'name': change.name, 'model': f'{module}:{table["model"]}', 'arguments': arguments}, 'changes')
+  return from_json({**table, **change.case, 'name': change.name, 'model': f'{module}:{table["model"]}', 'arguments': arguments}, 'changes')
 
 
 def _judged(change: Change, result: CaseResult) -> Finding:
   bad = [proof for proof in result.proofs if proof.verdict.level in ('differs', 'L2-precision')]
   words = [f'{module.linen}: {module.cause}' for proof in bad for module in proof.modules if module.verdict.level in ('differs', 'L2-precision')]
   places = [module.linen for proof in bad for module in proof.modules if module.verdict.level in ('differs', 'L2-precision')]
-  places += [item.name for proof in bad if proof.mode == 'init' for item in proof.lower]
-  places += [proof.reason for proof in bad if proof.mode in ('weights', 'keys')] + ['keys' for proof in bad if proof.mode == 'keys']
+  places += [item.name for proof in bad if proof.mode in ('init', 'step') for item in proof.lower]
+  # A model that cannot be built or called says why, and where in the source.
+  broken = [proof for proof in result.proofs if result.exit_code and proof.verdict is Verdict.NOT_PROVED]
+  places += [proof.reason for proof in (*bad, *broken) if proof.mode in ('weights', 'keys') or proof in broken]
+  places += ['keys' for proof in bad if proof.mode == 'keys']
   named = bool(change.where) and any(re.search(change.where, place) for place in places)
-  failed = [result.failure] if result.failure else [f'{proof.mode}: {proof.reason}' for proof in bad]
-  return Finding(change, bool(bad or result.failure), named, tuple(dict.fromkeys((*words, *failed))))
+  failed = [result.failure] if result.failure else [f'{proof.mode}: {proof.reason}' for proof in (*bad, *broken)]
+  return Finding(change, bool(bad or result.exit_code), named, tuple(dict.fromkeys((*words, *failed))))
 
 
-def lines(names: Iterable[str] = ()) -> Iterator[str]:
+def lines(names: Sequence[str] = ()) -> Iterator[str]:
   """Yields one line per change, and the totals."""
   wanted = set(names)
-  chosen = [change for change in CHANGES if not wanted or change.name in wanted]
+  yield from _lines([change for change in CHANGES if not wanted or change.name in wanted], 'changes')
+  yield from _lines([change for change in PORTED if not wanted or change.name in wanted], 'mistakes of public ports')
+
+
+def _lines(chosen: Sequence[Change], what: str) -> Iterator[str]:
+  if not chosen:
+    return
   found = []
   for item in findings(chosen):
     found.append(item)
     verdict = 'caught' if item.caught else 'not caught'
     mark = '' if item.change.is_benign else ', named' if item.named else ', NOT NAMED'
-    yield f'{item.change.name:36s} {"benign" if item.change.is_benign else "change":7s} {verdict}{mark}  {"; ".join(item.words)[:160]}'
+    words = ' '.join('; '.join(item.words).split())[:160]
+    yield f'{item.change.name:36s} {"benign" if item.change.is_benign else "change":7s} {verdict}{mark}  {words}'
   wrong = [item for item in found if not item.change.is_benign]
   benign = [item for item in found if item.change.is_benign]
-  yield (f'{sum(item.caught for item in wrong)} of {len(wrong)} changes caught, {sum(item.named for item in wrong)} '
+  yield (f'{sum(item.caught for item in wrong)} of {len(wrong)} {what} caught, {sum(item.named for item in wrong)} '
          f'with the right module; {sum(item.caught for item in benign)} of {len(benign)} benign rewrites flagged')
 
 

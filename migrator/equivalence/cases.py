@@ -39,6 +39,7 @@ class Case:
   gradients: compare gradients too.
   extra_inputs: compute the output for extra inputs too: not-a-number, large, masked and shorter ones.
   optimizer: expression of the optax chain whose step is proved, such as 'optax.sgd(0.1)'; '' for none.
+  nnx_optimizer: that of the NNX side where it is written otherwise, such as a mask by names; '' for the same.
   """
 
   name: str
@@ -57,6 +58,7 @@ class Case:
   gradients: bool = True
   extra_inputs: bool = True
   optimizer: str = 'optax.adamw(1e-3)'
+  nnx_optimizer: str = ''
 
   def __post_init__(self) -> None:
     for name in ('inputs', 'rngs', 'mutable', 'eval_mutable'):
@@ -161,4 +163,5 @@ _FIELDS: dict[str, tuple[Any, str]] = {
   'gradients': (lambda value: isinstance(value, bool), 'true or false'),
   'extra_inputs': (lambda value: isinstance(value, bool), 'true or false'),
   'optimizer': (lambda value: isinstance(value, str), "the text of an expression such as 'optax.adamw(1e-3)', or ''"),
+  'nnx_optimizer': (lambda value: isinstance(value, str), "the text of an expression such as 'optax.adamw(1e-3)', or ''"),
 }

@@ -14,6 +14,8 @@ from migrator.equivalence.models import CallInputs, value_of
 from migrator.manifest import Manifest, SizeArgument
 from migrator.weights.asked_sizes import asked_sizes
 
+SEED = 20_260_000
+
 
 def build(kind: type, case: Case, manifest: Manifest, inputs: CallInputs, names: dict[str, Any],
           variables: Mapping[str, Any]) -> tuple[nnx.Module, dict[str, Any]]:
@@ -50,9 +52,15 @@ def _rngs(kind: type, case: Case) -> dict[str, nnx.Rngs]:
   constructor: Any = inspect.getattr_static(kind, '__init__')
   if 'rngs' not in inspect.signature(constructor).parameters:
     return {}
+  return {'rngs': own_streams(case)}
+
+
+def own_streams(case: Case) -> nnx.Rngs:
+  """Returns the streams a model is constructed with; no two of them hand out the same keys."""
+  # Seeds that nobody writes: a model that seeds streams of its own must not meet ours by chance.
+  names = ('params', *(name for name in case.rngs if name != 'params'))
   # A default stream too: constructors fork streams that only training draws from.
-  streams = {name: k + 1 for k, name in enumerate(case.rngs)}
-  return {'rngs': nnx.Rngs(0, **{'params': 0, **streams})}
+  return nnx.Rngs(SEED, **{name: SEED + 1 + k for k, name in enumerate(names)})
 
 
 def _size(kind: type, case: Case, argument: SizeArgument, inputs: CallInputs) -> Any:

@@ -106,7 +106,7 @@ class NnxSide:
     def call_of(model: nnx.Module, mode: str) -> Any:
       return self._method(case, model, inputs, fields, mode)[0]
 
-    optimizer = value_of(case.optimizer, self._names) if case.optimizer else None
+    optimizer = self._chain(case) if case.optimizer else None
     self._programs = NnxPrograms(AbstractModel(model, leaf_map, variables), make, call_of, nested(variables),
                                  inputs, optimizer)
     known = [path[1:] for path in variables]
@@ -201,7 +201,7 @@ class NnxSide:
     ready = self._ready()
     model, _, notes = self._keyed(ready, message)
     call, words = self._call(ready, model, message.body['mode'])
-    optimizer = nnx.Optimizer(model, value_of(ready.case.optimizer, self._names), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(model, self._chain(ready.case), wrt=nnx.Param)
 
     @nnx.jit
     def step(model: nnx.Module, optimizer: nnx.Optimizer) -> jax.Array:
@@ -212,6 +212,9 @@ class NnxSide:
     losses = [np.asarray(step(model, optimizer)) for _ in range(message.body['count'])]
     arrays = {('losses',): np.stack(losses), **ready.weights.to_linen(nnx.state(model, nnx.Param))}
     return Message({'notes': notes + words}, in_group('steps', arrays))
+
+  def _chain(self, case: Case) -> Any:
+    return value_of(case.nnx_optimizer or case.optimizer, self._names)
 
   def _ready(self) -> Prepared:
     assert self._prepared is not None

@@ -153,3 +153,19 @@ def test_draws_are_one_symbol_only_where_they_depend_on_the_same_loop():
   for other, expected in ((both[1], True), (both[2], False)):
     found = climb(both[0], other, lambda table, other=other: (draw_marks(table, both[0], str), draw_marks(table, other, str)))
     assert bool(found.verdicts) == expected
+
+
+def test_random_numbers_of_a_constant_seed_are_the_same_program():
+  draws = lambda seed: lambda x: x + jax.random.normal(jax.random.PRNGKey(seed), x.shape)
+  assert level(draws(42), draws(42), X) == 'L0'
+  assert level(draws(42), draws(43), X) == ''
+  typed = lambda kind: lambda x: x + jax.random.normal(jax.random.key(1, impl=kind), x.shape)
+  assert level(typed('rbg'), typed('rbg'), X) == 'L0'
+  assert level(typed('rbg'), typed('threefry2x32'), X) == ''
+
+
+@pytest.mark.parametrize('identity', [lambda x: x * np.complex64(1), lambda x: x / np.complex64(1), lambda x: x / np.complex64(2) * 2])
+def test_identities_of_real_numbers_are_not_those_of_complex_ones(identity):
+  numbers = np.array([1 + 2j, complex(np.inf, 1), 3j], np.complex64)
+  assert level(identity, lambda x: x, numbers) != 'L0'
+  assert level(identity, identity, numbers) == 'L0'

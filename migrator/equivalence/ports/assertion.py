@@ -12,6 +12,7 @@ from migrator.equivalence import linen_side, nnx_side
 from migrator.equivalence.cases import Case
 from migrator.equivalence.linen_keys import Draw
 from migrator.equivalence.models import arrays_of
+from migrator.equivalence.nnx_build import own_streams
 from migrator.equivalence.parts import CaseRun
 from migrator.equivalence.ports import initial, linen_reading, streams
 from migrator.equivalence.ports.flags import Flags, infer_modes, translated
@@ -138,7 +139,7 @@ def _built(given: Any, case: Case) -> tuple[nnx.Module, Callable[[], nnx.Module]
     return nnx.clone(given), None
 
   def make() -> nnx.Module:
-    model: nnx.Module = given(nnx.Rngs(0, params=0, **{name: k + 1 for k, name in enumerate(case.rngs)}))
+    model: nnx.Module = given(own_streams(case))
     return model
 
   return make(), make

@@ -26,7 +26,7 @@ def compare_initial(linen: Program, nnx: Program) -> list[OutputVerdict]:
   table = Table(exact_rules())
   of_linen = Interpreter(linen, table, _symbols(table, 'linen', {})).run()
   first = Interpreter(nnx, table, _symbols(table, 'nnx', {})).run()
-  reach = _Reach(table)
+  reach = Reach(table)
   names = {name: (reach.of(of_linen[name], INITIAL), reach.of(first[name], INITIAL))
            for name in of_linen if name in first}
   renamed, shared = _matched(names)
@@ -42,7 +42,7 @@ def compare_initial(linen: Program, nnx: Program) -> list[OutputVerdict]:
   return found
 
 
-def _judged(reach: _Reach, name: str, linen: int, nnx: int) -> OutputVerdict:
+def _judged(reach: Reach, name: str, linen: int, nnx: int) -> OutputVerdict:
   if linen == nnx:
     return OutputVerdict(name, Verdict.SAME_PROGRAM)
   words = difference(reach.table, linen, nnx)
@@ -54,7 +54,7 @@ def _judged(reach: _Reach, name: str, linen: int, nnx: int) -> OutputVerdict:
   return OutputVerdict(name, Verdict.DIFFERS, words)
 
 
-def _is_part(reach: _Reach, linen: int, nnx: int) -> bool:
+def _is_part(reach: Reach, linen: int, nnx: int) -> bool:
   """Whether NNX draws an array of which this variable is a part."""
   return bool(reach.of(nnx, 'slice')) and not reach.of(linen, 'slice')
 
@@ -85,7 +85,7 @@ def _matched(names: Mapping[str, tuple[list[int], list[int]]]) -> tuple[dict[int
   return {own: theirs for own, theirs in renamed.items() if theirs not in twice}, shared
 
 
-class _Reach:
+class Reach:
   """Expressions of a kind that an expression is made of, in the order they are met."""
 
   def __init__(self, table: Table):

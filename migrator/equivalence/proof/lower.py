@@ -141,12 +141,15 @@ class _Reader:
       return f'{type(value).__name__}.{value.name}'
     if isinstance(value, dict):
       return tuple(sorted((str(key), self._frozen(item)) for key, item in value.items()))
+    # Before tuples: an implementation of random numbers is one, of functions that cannot be compared.
+    if (name := internals.key_impl_name(value)) is not None:
+      return name
     if isinstance(value, tuple | list):
       fields = tuple(map(self._frozen, value))
       return (type(value).__name__, *fields) if hasattr(value, '_fields') else fields
     if isinstance(value, np.ndarray | jax.Array):
       return ('array', self.constants[-self.constant(value) - 1].digest)
-    return internals.key_impl_name(value) or self._other(value)
+    return self._other(value)
 
   def _other(self, value: Any) -> str:
     if internals.is_symbolic(value):

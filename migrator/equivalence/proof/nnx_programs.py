@@ -187,6 +187,13 @@ class NnxPrograms:
     with marked_nnx_initial_draws(), marked_linen_initial_draws():
       return trace(initial, {'inputs': self._specs.of(plan)})
 
+  def _init_keys(self, mode: str, plan: str, constant: bool) -> Traced:
+    def initial(given: Tree) -> Tree:
+      return {'initial': nested(self._model.to_linen(nnx.state(self._make())))}
+
+    with audited_nnx_draws(), marked_linen_initial_draws():
+      return trace(initial, {'inputs': self._specs.of(plan)})
+
   def _audit(self, mode: str, plan: str, constant: bool) -> Traced:
     def audited(given: Tree) -> Tree:
       model = self._make()

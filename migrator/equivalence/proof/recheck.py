@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from migrator.equivalence.process import WorkerError
-from migrator.equivalence.proof.case_proof import CaseProof, trace_request
+from migrator.equivalence.proof.case_proof import CaseProof
+from migrator.equivalence.proof.pairs import trace_request
 
 # What a worker was asked ('side', 'kind', 'mode', 'plan', 'keys') and the hash of the program it traced.
 Hashes = tuple[tuple[tuple[tuple[str, str], ...], str], ...]
@@ -29,7 +30,7 @@ class Recheck(CaseProof):
     request = trace_request(asked['kind'], asked['mode'], asked['plan'], asked['keys'])
     what = f'the {SIDES[side]} program of {asked["mode"]} ({asked["kind"]})'
     try:
-      found = self._ask(self._linen if side == 'linen' else self._nnx, request).body['hash']
+      found = self._programs.ask(self._programs.linen if side == 'linen' else self._programs.nnx, request).body['hash']
     except WorkerError as error:
       if error.dead:
         raise

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 
+from migrator.equivalence.proof.dtypes import is_complex
 from migrator.equivalence.proof.rules.record import ELEMENTWISE, rule
 from migrator.equivalence.proof.table import Table, Term
 
@@ -62,7 +63,9 @@ def plus_negated(table: Table, term: Term) -> int | None:
 
 @rule('mul')
 def times_one(table: Table, term: Term) -> int | None:
-  """x * 1 is x."""
+  """x * 1 is x; not of complex numbers, where an infinity times the 0 of 1 + 0i is no number."""
+  if is_complex(term.dtype or ''):
+    return None
   for arg, other in (term.args, term.args[::-1]):
     factor = table.scalar_of(other)
     if factor is not None and factor == 1:
@@ -74,7 +77,7 @@ def times_one(table: Table, term: Term) -> int | None:
 def divided_by_power_of_two(table: Table, term: Term) -> int | None:
   """Dividing by a power of two, and multiplying by its inverse, change the exponent alone; by one, nothing."""
   divisor = table.scalar_of(term.args[1])
-  if divisor is None:
+  if divisor is None or is_complex(term.dtype or ''):
     return None
   if divisor == 1:
     return term.args[0]
