@@ -15,7 +15,7 @@ from .frames import Budget, Frame
 from .hypotheses import Parameter, parameters
 from .interpreter import Interpreter
 from .outside import outside_methods
-from .scores import MOST_ATTEMPTS, hopeless, patience_of, score, unsized
+from .scores import MOST_ATTEMPTS, hopeless, patience_of, refuses_ranks, score, unsized
 from .subject_fields import subject_fields
 from .symbols import SymbolTable
 from .user_order import users_first
@@ -43,6 +43,7 @@ class Analysis:
   subject: the instance that stands for `self`.
   results: what each method returns.
   exhausted: True if no method was given arguments that had not been tried before.
+  ranks: of the arrays that the first method was given; skipped: True if these ranks were ruled out before.
   """
 
   source: Any
@@ -55,6 +56,8 @@ class Analysis:
   unsized: list[tuple[int, str]]
   users: list[str] = dataclasses.field(default_factory=list)
   exhausted: bool = True
+  ranks: tuple[Any, ...] = ()
+  skipped: bool = False
 
   def late_fields(self) -> dict[str, Late | Partial]:
     """Fields whose value another class only knows at the call."""
@@ -107,8 +110,13 @@ def analyse(project: Any, source: Any, evidence: Evidence) -> Analysis:
   best_seen: dict[Any, Any] = {}
   tried: list[list[tuple[int, str]]] = []
   idle = 0
+  impossible: set[Any] = set()  # ranks that the methods refuse, whatever sizes the arrays share
   for choice in _choices(project, source, methods, observed):
-    found, seen = _interpret(project, source, methods, observed, choice, evidence.summaries)
+    found, seen = _interpret(project, source, methods, observed, choice, evidence.summaries, impossible)
+    if found.skipped:
+      continue
+    if refuses_ranks(found):
+      impossible.add(found.ranks)
     idle = 0 if best is None or score(found) < score(best) else idle + 1
     if idle == 0:
       best, best_seen = found, seen
@@ -171,6 +179,7 @@ def _interpret(
   observed: list[Observed],
   choice: int,
   summaries: dict[Any, Any],
+  impossible: set[Any],
 ) -> tuple[Analysis, dict[Any, Any]]:
   record, table = Recording(), SymbolTable(oracle.symbol)
   seen: dict[Any, Any] = {}
@@ -179,7 +188,7 @@ def _interpret(
   it.subject = subject
   analysis = Analysis(source, record, table, {}, {}, subject, {}, [])
   try:
-    _methods(it, analysis, methods, observed, choice)
+    _methods(it, analysis, methods, observed, choice, impossible)
   except Budget as error:
     record.refusals.append((source.node.lineno, str(error)))
   except RecursionError:
@@ -196,7 +205,12 @@ def _interpret(
 
 
 def _methods(
-  it: Interpreter, analysis: Analysis, methods: list[str], observed: list[Observed], choice: int
+  it: Interpreter,
+  analysis: Analysis,
+  methods: list[str],
+  observed: list[Observed],
+  choice: int,
+  impossible: set[Any],
 ) -> None:
   source = analysis.source
   for name in methods:
@@ -205,7 +219,15 @@ def _methods(
     calls = _distinct([seen.call for seen in observed if seen.method == name])
     options = list(_take(attempts(it, name, listed, calls), choice + 1))
     analysis.exhausted = analysis.exhausted and len(options) <= choice
-    bound = options[-1] if len(options) > choice or name == '__call__' else options[0]
+    attempt = options[-1] if len(options) > choice or name == '__call__' else options[0]
+    bound = attempt.values
+    if name == methods[0]:
+      analysis.ranks = attempt.ranks
+      if attempt.ranks in impossible and len(options) > choice:
+        analysis.skipped = True
+        return
+    if attempt.note:
+      it.note(method.node.lineno, attempt.note)
     analysis.parameters[name], analysis.arguments[name] = listed, bound
     env: dict[str, Value] = {'self': analysis.subject, **bound}
     self_name = method.node.args.args[0].arg if method.node.args.args else 'self'

@@ -16,24 +16,40 @@ from .values import Array, Late, Opaque, Unknown, Value
 _RANKS = (3, 4, 2, 1, 5)
 
 
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+  """Argument values to try.
+
+  note: what is taken for granted with them.
+  """
+
+  values: dict[str, Value]
+  note: str = ''
+
+  @property
+  def ranks(self) -> tuple[Any, ...]:
+    """The ranks of the arrays, by argument: attempts that differ in shared sizes alone have the same."""
+    return tuple((name, len(value.shape)) for name, value in self.values.items() if isinstance(value, Array))
+
+
 def attempts(
   it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]
-) -> Iterator[dict[str, Value]]:
-  """Yields argument values to try, the most trustworthy first and none twice."""
+) -> Iterator[Attempt]:
+  """Yields what to try, the most trustworthy first and none twice."""
   seen: set[Any] = set()
-  for bound in _plausible(it, method, listed, evidence):
+  for attempt in _plausible(it, method, listed, evidence):
     try:
-      key = memory_key(bound)
+      key = memory_key(attempt.values)
     except NoKey:
       key = len(seen)
     if key not in seen:
       seen.add(key)
-      yield bound
+      yield attempt
 
 
 def _plausible(
   it: Any, method: str, listed: list[Parameter], evidence: list[dict[str, Value]]
-) -> Iterator[dict[str, Value]]:
+) -> Iterator[Attempt]:
   names = [parameter.name for parameter in listed if parameter.role == 'array']
   followed = [
     call
@@ -41,7 +57,37 @@ def _plausible(
     if not any(isinstance(call.get(name), Unknown) and not call[name].soft for name in names)
   ]
   for call in followed[:3]:
-    yield from_evidence(it, method, listed, call)
+    yield from _observed(it, method, listed, call)
+  for values in _guessed(it, method, listed):
+    yield Attempt(values)
+
+
+def _observed(it: Any, method: str, listed: list[Parameter], call: dict[str, Value]) -> Iterator[Attempt]:
+  """Yields the arguments of a call: each with a width of its own, and the widths as the caller has them.
+
+  That a caller gives two arguments the same width ties them only if the method cannot do without.
+  """
+  as_called = from_evidence(it, method, listed, call)
+  widths: dict[str, list[str]] = {}
+  for parameter in listed:
+    value = as_called[parameter.name]
+    if _has_width(value):
+      widths.setdefault(str(value.shape[-1]), []).append(parameter.name)
+  tied = [names for names in widths.values() if len(names) > 1]
+  if not tied:
+    yield Attempt(as_called)
+    return
+  yield Attempt(from_evidence(it, method, listed, call, tied=False))
+  texts = [f'{", ".join(names[:-1])} and {names[-1]}' for names in tied]
+  yield Attempt(as_called, note=f'{"; ".join(texts)} were taken to have one width, as in the calls of the repository')
+
+
+def _has_width(value: Value) -> bool:
+  return isinstance(value, Array) and len(value.shape) > 1 and value.dtype.startswith(('float', 'bfloat'))
+
+
+def _guessed(it: Any, method: str, listed: list[Parameter]) -> Iterator[dict[str, Value]]:
+  """Yields arrays of every rank, with more and more sizes that they share."""
   arrays = [parameter for parameter in listed if parameter.role == 'array' and parameter.dtype != 'key']
   ranks: tuple[int, ...] = _RANKS
   if arrays and all(parameter.rank for parameter in arrays):
@@ -96,10 +142,18 @@ def _images(
     return
   for tail in ((2, 2), (2, 3), (3, 3)):
     ranks = {parameter.name: tail[min(place, 1)] for place, parameter in enumerate(arrays[1:])}
-    yield {
+    batch = input_symbol(it, method, first.name, 0, 4)
+    guesses = {
       parameter.name: _guess(it, method, parameter, ranks.get(parameter.name, 4), [parameter], 'batch')
       for parameter in listed
     }
+    yield {name: _with_batch(value, batch) for name, value in guesses.items()}
+
+
+def _with_batch(value: Value, batch: Any) -> Value:
+  if not isinstance(value, Array) or len(value.shape) < 2:
+    return value
+  return dataclasses.replace(value, shape=(batch, *value.shape[1:]))
 
 
 def _present(it: Any, method: str, parameter: Parameter, rank: int, first: Parameter) -> Value:
@@ -120,23 +174,31 @@ def input_symbol(it: Any, method: str, argument: str, axis: int, rank: int) -> A
   return it.table.new(f'{argument}_{axis - rank if axis == rank - 1 else axis}'.replace('-1', 'last'), info)
 
 
-def from_evidence(it: Any, method: str, listed: list[Parameter], call: dict[str, Value]) -> dict[str, Value]:
-  """Returns argument values shaped like an observed call, in symbols of this class."""
+def from_evidence(
+  it: Any, method: str, listed: list[Parameter], call: dict[str, Value], tied: bool = True
+) -> dict[str, Value]:
+  """Returns argument values shaped like an observed call, in symbols of this class.
+
+  tied: whether the last axes of two arguments are one size where the call gives them the same.
+  """
   seen: dict[str, Any] = {}
   return {
-    parameter.name: _translate(it, method, parameter, call.get(parameter.name), parameter.name in call, seen)
+    parameter.name: _translate(it, method, parameter, call.get(parameter.name), parameter.name in call, seen, tied)
     for parameter in listed
   }
 
 
 def _translate(
-  it: Any, method: str, parameter: Parameter, value: Value, given: bool, seen: dict[str, Any]
+  it: Any, method: str, parameter: Parameter, value: Value, given: bool, seen: dict[str, Any],
+  tied: bool = True,
 ) -> Value:
   if isinstance(value, Array):
     rank = len(value.shape)
     dims = []
     for axis, dim in enumerate(value.shape):
       key = str(dim) if oracle.is_symbolic(dim) else f'{dim}@{axis - rank}'
+      if not tied and axis == rank - 1 and _has_width(value):
+        key = f'{key} of {parameter.name}'
       if key not in seen:
         seen[key] = input_symbol(it, method, parameter.name, axis, rank)
       dims.append(seen[key])

@@ -19,9 +19,15 @@ _RANK_ITSELF = re.compile(r'has rank|unpacked into|number of dimensions|numbers 
 
 def score(analysis: Any) -> int:
   unknown = sum(_unknown_result(value) for value in analysis.results.values())
-  # An array without a batch axis, or a weight whose size depends on the batch: both speak against the guess.
+  # An array without a batch axis speaks against the guess, and a weight whose size depends on the batch still more.
   unbatched = any(text.startswith('unbatched') for _, text in analysis.record.notes)
-  return 10 * len(analysis.unsized) + unknown + 3 * (unbatched or _sizes_of_batches(analysis))
+  doubt = 3 if unbatched else 4 * _sizes_of_batches(analysis)
+  return 10 * len(analysis.unsized) + unknown + doubt
+
+
+def refuses_ranks(analysis: Any) -> bool:
+  """Tells whether a method fails because of the ranks of its arguments: no sizes that they share help then."""
+  return any(_RANK_ITSELF.search(reason) for _, reason in analysis.unsized)
 
 
 def _unknown_result(value: Value) -> bool:
