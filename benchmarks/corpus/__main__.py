@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import equivalence_table
-from benchmarks.corpus.compare_package import cases_file, compare_package
+from benchmarks.corpus.compare_package import cases_file, compare_package, fetch_library
 from benchmarks.corpus.imports import no_longer_import
 from benchmarks.corpus.packages import CACHE, CorpusError, Package, copy_sources, fetch, read_table
 from benchmarks.corpus.table import faults, markdown
@@ -84,7 +84,9 @@ def _measure(package: Package, source: Path, options: argparse.Namespace) -> dic
     copy_sources(source, copy)
     seen = _probe(package, copy, Path(name) / 'result.json', options.timeout)
     if options.imports:
-      seen['no_longer_import'], seen['imported_before'] = no_longer_import(source, copy, seen['written'])
+      libraries = [fetch_library(requirement, options.cache / 'libraries') for requirement in package.needs]
+      errors, count = no_longer_import(source, copy, seen['written'], libraries)
+      seen['no_longer_import'], seen['imported_before'] = errors, count
   return seen
 
 
@@ -106,8 +108,8 @@ def _arguments() -> argparse.Namespace:
   parser = argparse.ArgumentParser(prog='python -m benchmarks.corpus', description=__doc__)
   parser.add_argument('--package', action='append', metavar='NAME', help='only this one (may be repeated)')
   parser.add_argument('--json', type=Path, metavar='FILE', help='write all numbers as JSON')
-  parser.add_argument('--imports', action='store_true', help='import the migrated modules whose dependencies '
-                      'are installed (this runs code of the packages)')
+  parser.add_argument('--imports', action='store_true', help='import the migrated modules; libraries that are '
+                      'not installed are stood in for (this runs code of the packages)')
   parser.add_argument('--equivalence', action='store_true', help='compare the classes of cases/ on both '
                       'sides (this runs code of the packages)')
   parser.add_argument('--equivalence-only', action='store_true', help='only compare the classes of cases/')

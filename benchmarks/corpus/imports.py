@@ -1,31 +1,97 @@
-"""Which modules of a package imported before the migration and do not import after it."""
+"""Which modules of a package imported before the migration and do not import after it.
+
+Libraries that are not installed are stood in for by modules that can be imported and not be used.
+"""
 from __future__ import annotations
 
+import ast
+import importlib.util
+import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-SECONDS = 120
+from benchmarks.corpus.reduced import stand_in
 
-
-def import_error(root: Path, file: str) -> str | None:
-  """Imports one module in a fresh process; returns the last line of its error, or None."""
-  parts = Path(file).with_suffix('').parts
-  module = '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
-  added = {'PYTHONPATH': str(root), 'JAX_PLATFORMS': 'cpu', 'PYTHONDONTWRITEBYTECODE': '1'}
-  code = f'import importlib; importlib.import_module({module!r})'
+SECONDS = 600
+# Modules that earlier ones imported are there already: each process imports all files once.
+IMPORT_ALL = '''
+import importlib, json, sys
+errors = {}
+for name in json.loads(sys.argv[1]):
   try:
-    done = subprocess.run([sys.executable, '-c', code], cwd=root, env={**os.environ, **added},
-                          capture_output=True, text=True, timeout=SECONDS, check=False)
-  except subprocess.TimeoutExpired:
-    return f'did not end within {SECONDS} s'
-  lines = done.stderr.strip().splitlines() or [f'exit code {done.returncode}']
-  return None if done.returncode == 0 else lines[-1]
+    importlib.import_module(name)
+  except BaseException as error:
+    errors[name] = f'{type(error).__name__}: {error}'.splitlines()[0][:300]
+json.dump(errors, open(sys.argv[2], 'w'))
+'''
 
 
-def no_longer_import(before: Path, after: Path, files: list[str]) -> tuple[dict[str, str], int]:
+def module_name(file: str) -> str:
+  """Returns the dotted name of a file below a root."""
+  parts = Path(file).with_suffix('').parts
+  return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+def import_errors(root: Path, files: Iterable[str], libraries: Sequence[Path]) -> dict[str, str]:
+  """Imports the modules below `root` in a fresh process; returns {file: error} of those that fail."""
+  names = {module_name(file): file for file in files}
+  paths = os.pathsep.join((str(path.resolve()) for path in (root, *libraries)))
+  added = {'PYTHONPATH': paths, 'JAX_PLATFORMS': 'cpu', 'PYTHONDONTWRITEBYTECODE': '1'}
+  with tempfile.TemporaryDirectory(prefix='linen2nnx-imports-') as folder:
+    result = Path(folder) / 'errors.json'
+    command = [sys.executable, '-c', IMPORT_ALL, json.dumps(list(names)), str(result)]
+    try:
+      done = subprocess.run(command, cwd=folder, env={**os.environ, **added}, capture_output=True, text=True,
+                            timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+      return dict.fromkeys(names.values(), f'did not end within {SECONDS} s')
+    if not result.exists():
+      lines = done.stderr.strip().splitlines() or [f'exit code {done.returncode}']
+      return dict.fromkeys(names.values(), lines[-1])
+    errors = json.loads(result.read_text(encoding='utf-8'))
+  return {names[name]: error for name, error in errors.items()}
+
+
+def no_longer_import(
+  before: Path, after: Path, files: Sequence[str], libraries: Sequence[Path]
+) -> tuple[dict[str, str], int]:
   """Returns ({file: error} of modules that imported only before, number that imported before)."""
-  importable = [file for file in files if (before / file).exists() and import_error(before, file) is None]
-  errors = {file: import_error(after, file) for file in importable}
-  return {file: error for file, error in errors.items() if error is not None}, len(importable)
+  with tempfile.TemporaryDirectory(prefix='linen2nnx-stand-ins-') as folder:
+    for name in absent_libraries(before, libraries):
+      stand_in(Path(folder), name, callable_too=True)
+    paths = [*libraries, Path(folder)]
+    failed = import_errors(before, [file for file in files if (before / file).exists()], paths)
+    importable = [file for file in files if (before / file).exists() and file not in failed]
+    _link_data(before, after)
+    return import_errors(after, importable, paths), len(importable)
+
+
+def _link_data(before: Path, after: Path) -> None:
+  """Modules read files beside them when they are imported; a copy of the sources has no others."""
+  for file in before.rglob('*'):
+    place = after / file.relative_to(before)
+    if file.is_file() and file.suffix not in ('.py', '.pyc') and not place.exists():
+      place.parent.mkdir(parents=True, exist_ok=True)
+      place.symlink_to(file.resolve())
+
+
+def absent_libraries(root: Path, libraries: Sequence[Path]) -> list[str]:
+  """Returns the dotted names that files below `root` import from libraries that are not there."""
+  found: set[str] = set()
+  for file in root.rglob('*.py'):
+    try:
+      tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+      continue
+    for node in ast.walk(tree):
+      if isinstance(node, ast.Import):
+        found |= {alias.name for alias in node.names}
+      elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        found.add(node.module)
+  own = {path.stem for path in root.iterdir()} | {path.name for folder in libraries for path in folder.iterdir()}
+  absent = {name: importlib.util.find_spec(name) is None for name in {text.split('.')[0] for text in found} - own}
+  return sorted(name for name in found if absent.get(name.split('.')[0]))

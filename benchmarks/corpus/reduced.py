@@ -35,6 +35,7 @@ def __getattr__(name):
     raise AttributeError(name)
   return _Absent(name, (), {'__module__': __name__})
 '''
+REFUSES_CALLS = "      raise ImportError(f'{__name__}.{cls.__name__} is called, but {__name__} is not installed')\n"
 _DOTTED = re.compile(r'[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+')
 
 
@@ -61,7 +62,7 @@ def write_reduced(source: Path, cases: Sequence[Case], target: Path, stand_ins: 
     place.write_text(_init_text(lines), encoding='utf-8')
   absent = sorted(name for name in closure.foreign if importlib.util.find_spec(name.split('.')[0]) is None)
   for name in absent:
-    _stand_in(stand_ins, name)
+    stand_in(stand_ins, name)
   return absent
 
 
@@ -88,9 +89,14 @@ def _place(folder: Path, name: str) -> Path:
   return folder.joinpath(*name.split('.'))
 
 
-def _stand_in(folder: Path, name: str) -> None:
+def stand_in(folder: Path, name: str, callable_too: bool = False) -> None:
+  """Writes a module, and the packages it is in, that can be imported and not be used.
+
+  callable_too: what it holds may be called and gives nothing real: enough for imports, never for numbers.
+  """
+  text = STAND_IN.replace(REFUSES_CALLS, '      return cls\n') if callable_too else STAND_IN
   parts = name.split('.')
   for size in range(1, len(parts) + 1):
     place = folder.joinpath(*parts[:size])
     place.mkdir(parents=True, exist_ok=True)
-    (place / '__init__.py').write_text(STAND_IN, encoding='utf-8')
+    (place / '__init__.py').write_text(text, encoding='utf-8')
