@@ -15,7 +15,7 @@ def git_dirty(root: Path, paths: Sequence[Path]) -> list[str] | None:
     paths: files and folders to ask about.
 
   Returns:
-    Sorted names relative to `root` (with '/') of changed tracked files and of untracked .py files.
+    Sorted names relative to `root` (with '/') of changed tracked files and of untracked .py files and notebooks.
   """
   where = _git(root, 'rev-parse', '--show-toplevel')
   if where is None:
@@ -28,7 +28,7 @@ def git_dirty(root: Path, paths: Sequence[Path]) -> list[str] | None:
   names = []
   for entry in filter(None, listed.split(b'\0')):
     state, name = entry[:2], os.fsdecode(entry[3:])
-    if state != b'??' or name.endswith('.py'):
+    if state != b'??' or name.endswith(('.py', '.ipynb')):
       names.append(Path(os.path.relpath(top / name, os.path.realpath(root))).as_posix())
   return sorted(names)
 

@@ -14,6 +14,7 @@ from rewrites.bridge import AS_LINEN
 from .garbage import rarely_collected
 from .groups import independent, joined
 from .helper_file import helper_text
+from .notebook_changes import in_cells
 from .old_names import old_name_findings
 from .options import FileChange, MigrationResult, Options
 from .part import Part
@@ -43,13 +44,14 @@ def migrate(
   reports = sorted((row for part in parts for row in part.reports), key=lambda row: row.name)
   findings += old_name_findings(project, reports)
   classes = {name: row for part in parts for name, row in part.classes.items()}
-  return MigrationResult(
+  result = MigrationResult(
     files,
     reports,
     sorted(set(findings)),
     Manifest(dict(sorted(classes.items()))),
     sorted({error for part in parts for error in part.errors} | set(project.errors)),
   )
+  return in_cells(result, project)
 
 
 def _parts(project: Any, options: Options) -> list[Part]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from migrator.report.findings import Finding
 from migrator.shapes.expressions import dotted_text
+from migrator.source.notebooks import is_notebook
 from rewrites.bridge import AS_LINEN
 from rewrites.registry import layer_for
 
@@ -149,7 +150,9 @@ class ModuleWriter:
       requests |= {_request(item) for item in plan.imports}
     requests |= {_request(item) for item in self.names.imports}
     if self.helpers:
-      requests |= {ImportRequest(self.helper_module, name) for name in self.helpers}
+      notebook = is_notebook(self.module.path)
+      place = helper_place(self.helper_module, self.module, self.project) if notebook else self.helper_module
+      requests |= {ImportRequest(place, name) for name in self.helpers}
     requests |= {ImportRequest(place, AS_LINEN.name) for place in list(self.faces.values())[:1]}
     aliases = frozenset(linen_aliases(self.project, self.module))
     # A helper may have the name of the Linen function it stands for; then the text uses the helper.

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from migrator.report.findings import Finding
+from migrator.source.notebooks import Notebook, NotebookError, is_notebook
 
 SKIPPED_FOLDERS = frozenset({'build', 'node_modules', 'site-packages', '__pycache__', 'venv'})
 _STAR = re.compile(rb'from\s+([.\w]+)\s+import\s+\(?\s*\*')
@@ -48,10 +49,22 @@ class SourceFile:
 
   @functools.cached_property
   def _content(self) -> tuple[bytes, str | None]:
+    if self.notebook is not None:
+      return self.notebook.text.encode(), None
     try:
       return self.path.read_bytes(), None
     except OSError as error:
       return b'', error.strerror or str(error)
+
+  @functools.cached_property
+  def notebook(self) -> Notebook | None:
+    """The notebook that the file is; None for a Python file, and for what cannot be read as a notebook."""
+    if not is_notebook(self.path):
+      return None
+    try:
+      return Notebook(self.path.read_bytes().decode())
+    except (OSError, UnicodeDecodeError, NotebookError):
+      return None
 
   @functools.cached_property
   def words(self) -> frozenset[bytes]:
@@ -98,10 +111,10 @@ class Parsed:
 
 
 def python_files(path: Path) -> Iterator[Path]:
-  """Yields the Python files in the folder `path`, sorted, without hidden and generated folders."""
+  """Yields the Python files and notebooks in the folder `path`, sorted, without hidden and generated folders."""
   for folder, folders, files in os.walk(path):
     folders[:] = sorted(name for name in folders if not _skipped(Path(folder, name)))
-    yield from (Path(folder, name) for name in sorted(files) if name.endswith('.py'))
+    yield from (Path(folder, name) for name in sorted(files) if name.endswith(('.py', '.ipynb')))
 
 
 def _skipped(folder: Path) -> bool:
@@ -160,18 +173,20 @@ def _problem(path: Path, root: Path) -> Finding | None:
   relative = path.relative_to(root).as_posix()
   if not path.exists():
     return Finding(relative, 0, 'missing-path', f'{relative} does not exist; correct the path.', 'error')
-  if path.is_file() and path.suffix != '.py':
-    problem = f'{relative} is no .py file; give Python files or folders.'
+  if path.is_file() and path.suffix not in ('.py', '.ipynb'):
+    problem = f'{relative} is no .py file and no notebook; give those, or folders.'
     return Finding(relative, 0, 'not-python', problem, 'error')
   return None
 
 
 def source_file(path: Path, root: Path, selected: bool = True, listed: bool = True) -> SourceFile:
-  """Names the file `path` below `root`: 'zoo/mlp.py' is 'zoo.mlp', 'zoo/__init__.py' is 'zoo'."""
+  """Names the file `path` below `root`: 'zoo/mlp.py' is 'zoo.mlp', 'zoo/__init__.py' is 'zoo', 'a.ipynb' 'a_ipynb'."""
   relative = path.relative_to(root)
   parts = [*package_prefix(root), *relative.with_suffix('').parts]
   if parts[-1] == '__init__':
     parts.pop()
+  elif is_notebook(path):
+    parts[-1] = f'{parts[-1]}_ipynb'  # No import means it.
   return SourceFile(path, relative.as_posix(), '.'.join(parts), selected, listed)
 
 
@@ -184,6 +199,8 @@ def parse(file: SourceFile) -> Parsed | Finding:
   """Reads and parses `file`; a file that cannot be read becomes a finding with its line."""
   if file.problem:
     return _unopened(file)
+  if is_notebook(file.path) and file.notebook is None:
+    return _unread(file, 0, 'syntax-error', 'is no notebook; correct it, or leave the file out')
   try:
     text = file.data.decode('utf-8')
     tree = ast.parse(text.removeprefix('\ufeff'))

@@ -8,6 +8,7 @@ from typing import Any
 
 from migrator.report.findings import Finding
 from migrator.shapes.outside import outside_methods
+from migrator.source.notebooks import is_notebook
 from rewrites.bridge import AS_LINEN
 
 from ..plan import ClassPlan
@@ -83,17 +84,20 @@ def all_collections(plan: ClassPlan) -> dict[str, str]:
 
 
 def _line_above(source: SourceText, parents: tuple[ast.AST, ...]) -> int:
-  """Returns the start of the line of the innermost statement that begins a line."""
+  """Returns the start of the line of the innermost statement that begins a line, or that follows a semicolon."""
   for node in parents:
     if isinstance(node, (ast.stmt, ast.ExceptHandler)):
       start = source.start(node)
       if not source.slice(source.line_start(start), start).strip():
         return source.line_start(start)
-  raise AssertionError('a module statement begins a line')
+  statement = next(node for node in parents if isinstance(node, ast.stmt))
+  return source.line_start(source.start(statement))
 
 
 def helper_place(home: str, module: Any, project: Any) -> str:
   """Returns how `module` imports the helper file `home`: as it imports the neighbours of that file."""
+  if is_notebook(module.path) and home.rpartition('.')[0] == module.package and not project.module(module.package):
+    return home.rpartition('.')[2]  # a notebook runs in its own folder
   for node in module.nodes.order:
     if isinstance(node, ast.ImportFrom) and node.module and not node.level:
       found = project.find_module(node.module, module)
