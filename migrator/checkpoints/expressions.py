@@ -70,77 +70,62 @@ class Literal(Expression):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Stack(Expression):
+class Joined(Expression):
+  """Several arrays as one."""
+
+  members: tuple[Expression, ...]
+  axis: int
+
+  @property
+  def parts(self) -> tuple[Expression, ...]:
+    return self.members
+
+
+class Stack(Joined):
   """Equal arrays on a new axis."""
 
-  members: tuple[Expression, ...]
-  axis: int
 
-  @property
-  def parts(self) -> tuple[Expression, ...]:
-    return self.members
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Concatenate(Expression):
+class Concatenate(Joined):
   """Arrays one behind the other on an axis they have."""
 
-  members: tuple[Expression, ...]
-  axis: int
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Changed(Expression):
+  """Something made of one array."""
+
+  part: Expression
 
   @property
   def parts(self) -> tuple[Expression, ...]:
-    return self.members
+    return (self.part,)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Slice(Expression):
+class Slice(Changed):
   """Positions start to stop of an axis."""
 
-  part: Expression
   axis: int
   start: int
   stop: int
 
-  @property
-  def parts(self) -> tuple[Expression, ...]:
-    return (self.part,)
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Take(Expression):
+class Take(Changed):
   """One position of an axis, which goes."""
 
-  part: Expression
   axis: int
   index: int
 
-  @property
-  def parts(self) -> tuple[Expression, ...]:
-    return (self.part,)
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Transpose(Expression):
+class Transpose(Changed):
   """Axes in another order, as numpy.transpose counts them."""
 
-  part: Expression
   order: tuple[int, ...]
 
-  @property
-  def parts(self) -> tuple[Expression, ...]:
-    return (self.part,)
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Reshape(Expression):
+class Reshape(Changed):
   """The same values, in C order, in another shape."""
-
-  part: Expression
-
-  @property
-  def parts(self) -> tuple[Expression, ...]:
-    return (self.part,)
 
 
 def source(path: tuple[str, ...], stored: Stored) -> Source:
@@ -172,10 +157,8 @@ def stack(values: Sequence[Any], axis: int) -> Expression:
     if (member.shape, member.dtype) != (first.shape, first.dtype):
       raise CheckpointError(f'{described(member)} cannot be stacked with {described(first)}: {names(member)}, {names(first)}')
   shape = (*first.shape[:place], len(members), *first.shape[place:])
-  taken = [member for member in members if isinstance(member, Take) and member.axis == place]
-  whole = taken[0].part if len(taken) == len(members) else None
-  if whole is not None and whole.shape == shape and all(
-      take.part is whole and take.index == position for position, take in enumerate(taken)):
+  whole = _cut(members, Take, place, shape)
+  if whole is not None and [member.index for member in members if isinstance(member, Take)] == list(range(len(members))):
     return whole
   return Stack(shape, first.dtype, members, place)
 
@@ -194,12 +177,18 @@ def concatenate(values: Sequence[Any], axis: int) -> Expression:
     return first
   size = sum(member.shape[place] for member in members)
   shape = (*first.shape[:place], size, *first.shape[place + 1:])
-  slices = [member for member in members if isinstance(member, Slice) and member.axis == place]
-  whole = slices[0].part if len(slices) == len(members) else None
-  if whole is not None and whole.shape == shape and all(cut.part is whole for cut in slices) and all(
-      before.stop == after.start for before, after in zip(slices, slices[1:])):
+  whole = _cut(members, Slice, place, shape)
+  slices = [member for member in members if isinstance(member, Slice)]
+  if whole is not None and all(before.stop == after.start for before, after in zip(slices, slices[1:])):
     return whole
   return Concatenate(shape, first.dtype, members, place)
+
+
+def _cut(members: Sequence[Expression], kind: type[Take] | type[Slice], axis: int, shape: Shape) -> Expression | None:
+  """Returns the array of this shape that all members were cut from on one axis; None if there is none."""
+  cuts = [member for member in members if isinstance(member, kind) and member.axis == axis]
+  whole = cuts[0].part if len(cuts) == len(members) else None
+  return whole if whole is not None and whole.shape == shape and all(cut.part is whole for cut in cuts) else None
 
 
 def slice_axis(value: Any, axis: int, start: int, stop: int) -> Expression:

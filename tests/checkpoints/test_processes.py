@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from trees import assert_equal, restored, save
 
+from migrator.checkpoints.errors import CheckpointError
+from migrator.checkpoints.expressions import transpose
+from migrator.checkpoints.layouts import open_checkpoint
+from migrator.checkpoints.write import write_orbax
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 # Every process: saves a sharded tree, converts it together, restores it with other shardings, compares its shards.
@@ -125,3 +130,49 @@ def test_outside_a_job(tmp_path):
   done = subprocess.run([sys.executable, '-m', 'migrator', 'convert', tmp_path, tmp_path / 'out', '--manifest',
                          tmp_path / 'manifest.json', '--distributed'], cwd=ROOT, capture_output=True, text=True, check=False)
   assert done.returncode == 2 and 'no job of several processes' in done.stderr
+
+
+# What flax.training wrote of arrays that several processes hold, before it was built on Orbax.
+OLD_PROGRAM = """
+import sys
+import numpy as np
+from migrator.checkpoints.processes import JaxProcesses
+processes = JaxProcesses()
+import flax, jax
+from flax.training import checkpoints
+from jax.experimental.array_serialization.serialization import GlobalAsyncCheckpointManager
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+mesh = Mesh(np.array(jax.devices()).reshape(processes.count, -1), ('data', 'model'))
+
+def placed(number):
+  value = np.random.default_rng(number).normal(size=(64, 48)).astype(np.float32)
+  return jax.make_array_from_callback(value.shape, NamedSharding(mesh, P('data', 'model')), lambda index: value[index])
+
+tree = {f'layers_{number}': {'kernel': placed(number)} for number in range(3)}
+flax.config.update('flax_use_orbax_checkpointing', False)
+manager = GlobalAsyncCheckpointManager()
+checkpoints.save_checkpoint_multiprocess(sys.argv[1], {'params': tree, 'scale': np.ones(3)}, 7, gda_manager=manager)
+manager.wait_until_finished()
+"""
+
+
+def test_arrays_of_several_processes_beside_a_msgpack_file(tmp_path):
+  started(['-c', OLD_PROGRAM], 2, tmp_path / 'in')
+  leaves = open_checkpoint(tmp_path / 'in', step='latest').leaves()
+  write_orbax({path: transpose(leaf) for path, leaf in leaves.items()}, tmp_path / 'out')
+  found = restored(tmp_path / 'out')
+  for number in range(3):
+    kernel = np.random.default_rng(number).normal(size=(64, 48)).astype(np.float32)
+    assert len(leaves['params', f'layers_{number}', 'kernel'].stored.chunks) == 4
+    assert_equal(found['params', f'layers_{number}', 'kernel'], kernel.T)
+  file, beside = tmp_path / 'in' / 'checkpoint_7', tmp_path / 'in' / 'checkpoint_7_gda'
+  kernel = beside / 'params' / 'layers_1' / 'kernel'
+  content, piece = file.read_bytes(), (kernel / '0.1').read_bytes()
+  for damage in (lambda: (kernel / '0.1').unlink(), lambda: (kernel / '0.1').write_bytes(piece[:-9]),
+                 lambda: ((kernel / '0.1').unlink(), (kernel / '0.1').symlink_to('/etc/hostname')),
+                 lambda: file.write_bytes(content.replace(b'params/layers_1/kernel', b'params/../../../kernel'))):
+    (kernel / '0.1').unlink(missing_ok=True)
+    (kernel / '0.1').write_bytes(piece)
+    damage()
+    with pytest.raises(CheckpointError, match='layers_1'):
+      open_checkpoint(file)

@@ -14,14 +14,13 @@ from migrator.checkpoints import expressions, storage
 from migrator.checkpoints.checkpoint import Checkpoint
 from migrator.checkpoints.dtypes import dtype_named
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
-from migrator.checkpoints.layouts import msgpack_index
+from migrator.checkpoints.layouts import flax_beside, msgpack_index
 from migrator.checkpoints.layouts.msgpack_index import Array
 from migrator.checkpoints.names import shown
 from migrator.checkpoints.storage import Range
 
 NAME = 'msgpack'
 SPLIT = '__msgpack_chunked_array__'
-ELSEWHERE = '//GDAPlaceholder:'
 _NUMBERS = {bool: 'bool', int: 'int64', float: 'float64', complex: 'complex128'}
 
 
@@ -62,9 +61,8 @@ class _Tree:
       return [self.node(child, (*path, str(position))) for position, child in enumerate(value)]
     if isinstance(value, Array):
       return expressions.source(path, self._stored(value, path))
-    if isinstance(value, str) and value.startswith(ELSEWHERE):
-      raise CheckpointError(f'{self.file}: {shown(path)} lies in another folder, as flax.training wrote arrays of several '
-                            'processes; restore it once with flax and save it with Orbax')
+    if isinstance(value, str) and value.startswith(flax_beside.MARK):
+      return expressions.source(path, flax_beside.array(self.file, value, path))
     if value is None or isinstance(value, str):
       return value
     if isinstance(value, bool | int | float | complex):

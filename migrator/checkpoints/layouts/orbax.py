@@ -75,7 +75,7 @@ def arrays(item: Path, tree: orbax_tree.Tree) -> dict[tuple[str, ...], Stored]:
   for name, leaf in wanted.items():
     key = id(metadata[name])
     checked = sound[key] = sound.get(key) or zarr.checked(version, metadata[name], name)
-    made[leaf.path] = stored(version, checked, _grids(version, checked, chunks.get(name, {}), name, tree.all_stored),
+    made[leaf.path] = stored(version, checked, grids(version, checked, chunks.get(name, {}), name, tree.all_stored),
                              kind=leaf.kind, extra=tree.extra.get(name), sharding=tree.sharding.get(name))
     if not tree.ocdbt:  # nothing but the file itself says how long it should be
       whole.check(made[leaf.path], name)
@@ -111,7 +111,7 @@ def _directories(item: Path, version: int,
       continue
     metadata[name] = folder.read_json(item, f'{name}/{zarr.FILES[version]}')
     found = chunks.setdefault(name, {})
-    for relative in _files(item / name):
+    for relative in files_below(item, name):
       if relative != zarr.FILES[version]:
         try:
           file, size = folder.inside(item, f'{name}/{relative}')
@@ -121,14 +121,17 @@ def _directories(item: Path, version: int,
   return metadata, chunks
 
 
-def _files(top: Path) -> Iterator[str]:
+def files_below(root: str | Path, name: str) -> Iterator[str]:
+  """Yields the files of one array's folder, as paths below it."""
+  top = os.path.join(root, name)
   for place, _, files in os.walk(top):
     for file in sorted(files):
       yield os.path.relpath(os.path.join(place, file), top).replace(os.sep, '/')
 
 
-def _grids(version: int, metadata: Mapping[str, Any], keyed: Mapping[str, Chunk], name: str,
-           all_stored: bool) -> dict[tuple[int, ...], Chunk]:
+def grids(version: int, metadata: Mapping[str, Any], keyed: Mapping[str, Chunk], name: str,
+          all_stored: bool) -> dict[tuple[int, ...], Chunk]:
+  """Returns the chunks of an array by their grid index; raises CheckpointError where one is missing or too many."""
   found: dict[tuple[int, ...], Chunk] = {}
   for key, chunk in keyed.items():
     grid = zarr.grid_of(version, metadata, key)
