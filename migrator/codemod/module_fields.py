@@ -8,7 +8,6 @@ from typing import Any
 
 from migrator.manifest import Branch, SizeArgument, Submodule
 from migrator.shapes.values import Opaque
-
 from rewrites.registry import layer_for
 
 from .layer_call import Refused

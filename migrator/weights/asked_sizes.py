@@ -38,8 +38,9 @@ def asked_sizes(build: Callable[..., Any], variables: Mapping[str, Any], manifes
   asked = {item.name: item.optional for item in entry.arguments if item.asked and item.name not in given}
   if not asked:
     return {}
-  first = _shapes(build, dict.fromkeys(asked, PROBES[0]))
-  actual = _actual(variables, manifest, class_name, first)
+  classes: dict[NnxPath, str] = {}
+  first = _shapes(build, dict.fromkeys(asked, PROBES[0]), classes)
+  actual = _actual(variables, manifest, class_name, first, classes)
   moved = {name: _moved(first, _shapes(build, dict.fromkeys(asked, PROBES[0]) | {name: PROBES[1]}))
            for name in asked}
   shared = {place for name in asked for place in moved[name] if sum(place in moved[other] for other in asked) > 1}
@@ -57,7 +58,9 @@ def asked_sizes(build: Callable[..., Any], variables: Mapping[str, Any], manifes
   return found
 
 
-def _shapes(build: Callable[..., Any], arguments: dict[str, int]) -> dict[NnxPath, tuple[int, ...]]:
+def _shapes(build: Callable[..., Any], arguments: dict[str, int],
+            classes: dict[NnxPath, str] | None = None) -> dict[NnxPath, tuple[int, ...]]:
+  """Returns the shapes of a model's weights, and puts the classes of its modules into `classes`."""
   import jax
   from flax import nnx
 
@@ -66,6 +69,8 @@ def _shapes(build: Callable[..., Any], arguments: dict[str, int]) -> dict[NnxPat
   def probe() -> None:  # the model itself stays inside: plain arrays among its attributes cannot leave the trace
     model = build(**arguments)
     shapes.update({path: tuple(leaf.get_value().shape) for path, leaf in nnx_leaves.weights(model).items()})
+    if classes is not None:
+      classes.update(nnx_leaves.classes(model))
 
   with nnx.use_eager_sharding(False):
     jax.eval_shape(probe)
@@ -73,11 +78,11 @@ def _shapes(build: Callable[..., Any], arguments: dict[str, int]) -> dict[NnxPat
 
 
 def _actual(variables: Mapping[str, Any], manifest: Manifest, class_name: str,
-            paths: Mapping[NnxPath, Any]) -> dict[NnxPath, tuple[int, ...]]:
+            paths: Mapping[NnxPath, Any], classes: Mapping[NnxPath, str]) -> dict[NnxPath, tuple[int, ...]]:
   """Returns the shapes that the Linen variables have in the places of NNX."""
   import jax
   flat = {path: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype) for path, leaf in flatten(variables).items()}
-  values = transform.forward(compose(manifest, class_name, flat, paths), flat)
+  values = transform.forward(compose(manifest, class_name, flat, paths, classes=classes), flat)
   return {path: tuple(value.shape) for path, value in values.items()}
 
 

@@ -15,7 +15,7 @@ from rewrites.record import Layer
 
 def compose(manifest: Manifest, class_name: str, linen_tree_paths: Iterable[LinenPath],
             nnx_paths: Iterable[NnxPath] | None = None, *, aliases: Mapping[NnxPath, NnxPath] | None = None,
-            layer_for: LayerFor | None = None) -> LeafMap:
+            classes: Mapping[NnxPath, str] | None = None, layer_for: LayerFor | None = None) -> LeafMap:
   """Returns the leaf map of a model from the leaves of its Linen tree.
 
   Args:
@@ -25,6 +25,7 @@ def compose(manifest: Manifest, class_name: str, linen_tree_paths: Iterable[Line
     nnx_paths: every leaf path of the NNX model that is a weight, as in nnx.state; None when
       no model is at hand, then the tree alone decides.
     aliases: other paths of shared NNX leaves -> their path in nnx.state.
+    classes: names of the classes of the model's modules, for fields that hold a module of any class.
     layer_for: the record of a Linen layer; the registry of `rewrites` when absent.
 
   Raises:
@@ -32,7 +33,7 @@ def compose(manifest: Manifest, class_name: str, linen_tree_paths: Iterable[Line
     WeightsError: leaves of either side that have no counterpart, all of them.
   """
   linen = LinenTree(linen_tree_paths)
-  nnx = None if nnx_paths is None else _nnx_tree(dict.fromkeys(nnx_paths, ''), aliases)
+  nnx = None if nnx_paths is None else _nnx_tree(dict.fromkeys(nnx_paths, ''), aliases, classes)
   walk, outcome = _walked(manifest, class_name, layer_for or registered, linen, nnx)
   rules, problems = _rules(walk, outcome)
   given = {(collection, *path) for collection, path in linen.leaves(())}
@@ -40,7 +41,7 @@ def compose(manifest: Manifest, class_name: str, linen_tree_paths: Iterable[Line
 
 
 def compose_from_nnx(manifest: Manifest, class_name: str, nnx_collections: Mapping[NnxPath, str], *,
-                     aliases: Mapping[NnxPath, NnxPath] | None = None,
+                     aliases: Mapping[NnxPath, NnxPath] | None = None, classes: Mapping[NnxPath, str] | None = None,
                      layer_for: LayerFor | None = None) -> LeafMap:
   """Returns the leaf map from the NNX leaves alone: {path: Linen collection}.
 
@@ -48,7 +49,7 @@ def compose_from_nnx(manifest: Manifest, class_name: str, nnx_collections: Mappi
     AmbiguousError, WeightsError: also where a Linen name cannot be told from NNX
       (templates whose values became list positions, fields whose class is unknown).
   """
-  nnx = _nnx_tree(nnx_collections, aliases)
+  nnx = _nnx_tree(nnx_collections, aliases, classes)
   walk, outcome = _walked(manifest, class_name, layer_for or registered, None, nnx)
   rules, problems = _rules(walk, outcome)
   return _checked(class_name, outcome, rules, problems, None, walk.nnx)
@@ -81,10 +82,12 @@ def registered(name: str) -> Layer | None:
   return registry.layer_for(name)
 
 
-def _nnx_tree(collections: Mapping[NnxPath, str], aliases: Mapping[NnxPath, NnxPath] | None) -> NnxTree:
+def _nnx_tree(collections: Mapping[NnxPath, str], aliases: Mapping[NnxPath, NnxPath] | None,
+              classes: Mapping[NnxPath, str] | None = None) -> NnxTree:
   named = {text(alias): text(path) for alias, path in (aliases or {}).items()}
   tree = NnxTree({text(path): collection for path, collection in collections.items()}, named)
   tree.typed = {text(path): path for path in collections}
+  tree.classes = {text(path): name for path, name in (classes or {}).items()}
   return tree
 
 

@@ -25,7 +25,8 @@ def composed(manifest: Manifest, class_name: str, flat: Mapping[LinenPath, Any],
              sample: SampleCall | None = None) -> LeafMap:
   """Returns the leaf map onto a model; its error names the sample call where one is missing."""
   try:
-    return compose(manifest, class_name, flat, nnx_leaves.weights(model), aliases=nnx_leaves.aliases(model))
+    return compose(manifest, class_name, flat, nnx_leaves.weights(model), aliases=nnx_leaves.aliases(model),
+                   classes=nnx_leaves.classes(model))
   except WeightsError as error:
     if sample is None and made_by_a_call(manifest) and not isinstance(error, AmbiguousError):
       raise WeightsError(f'{HINT}.  {error.args[0].splitlines()[0]}', error.problems) from error
@@ -92,10 +93,12 @@ def to_linen(state: Any, manifest: Manifest, class_name: str,
   values = {path: variable.get_value() for path, variable in held.items()}
   if linen_template is None:
     collections = {path: nnx_leaves.collection_of(variable) for path, variable in held.items()}
-    leaf_map = compose_from_nnx(manifest, class_name, collections, aliases=nnx_leaves.aliases(state))
+    leaf_map = compose_from_nnx(manifest, class_name, collections, aliases=nnx_leaves.aliases(state),
+                                classes=nnx_leaves.classes(state))
     return unflatten(_sorted(transform.backward(leaf_map, values)))
   template = flatten(linen_template)
-  leaf_map = compose(manifest, class_name, template, values, aliases=nnx_leaves.aliases(state))
+  leaf_map = compose(manifest, class_name, template, values, aliases=nnx_leaves.aliases(state),
+                     classes=nnx_leaves.classes(state))
   flat = transform.backward(leaf_map, values, template)
   wrong = [f'Linen {show(path)} {transform.describe(template[path])}, from NNX {transform.describe(value)}'
            for path, value in flat.items()

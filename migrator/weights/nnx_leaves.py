@@ -36,6 +36,18 @@ def aliases(model: Any) -> dict[NnxPath, NnxPath]:
           if id(variable) in canonical and canonical[id(variable)] != path}
 
 
+def classes(model: Any) -> dict[NnxPath, str]:
+  """Returns {path: class} of the modules of a model: 'zoo.mlp:Mlp', or 'flax.nnx.Linear'; nothing for a State."""
+  if isinstance(model, nnx.State):
+    return {}
+  return {plain(path): _class_name(type(module)) for path, module in nnx.iter_modules(model)}
+
+
+def _class_name(kind: type) -> str:
+  public = getattr(nnx, kind.__name__, None) is kind
+  return f'flax.nnx.{kind.__name__}' if public else f'{kind.__module__}:{kind.__qualname__}'
+
+
 def plain(path: tuple[Any, ...]) -> NnxPath:
   """Returns a path of nnx.State with its parts as text and list positions."""
   return tuple(part if isinstance(part, int) else str(part) for part in path)

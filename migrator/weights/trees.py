@@ -40,6 +40,7 @@ class NnxTree:
 
   collections: collection of each leaf, for walking from NNX to Linen.
   aliases: other paths of leaves that several attributes share -> their path in nnx.state.
+  classes: names of the classes of modules, where the model itself is known: 'zoo.mlp:Mlp', or 'flax.nnx.Linear'.
   """
 
   def __init__(self, collections: Mapping[Path, str], aliases: Mapping[Path, Path] | None = None):
@@ -53,6 +54,7 @@ class NnxTree:
         if depth < len(leaf):
           self.names[leaf[:depth]].add(leaf[depth])
     self.shared = {*self.aliases, *self.aliases.values()}
+    self.classes: dict[Path, str] = {}
     self.typed: dict[Path, tuple[str | int, ...]] = {leaf: leaf for leaf in self.collections}
 
   def has(self, node: Path) -> bool:
@@ -66,7 +68,7 @@ class NnxTree:
   def with_aliases(self, more: Mapping[Path, Path]) -> NnxTree:
     """Returns the same leaves with more paths for some of them."""
     tree = NnxTree(self.collections, {**self.aliases, **more})
-    tree.typed = self.typed
+    tree.typed, tree.classes = self.typed, self.classes
     return tree
 
   def canonical(self, leaf: Path) -> Path:

@@ -172,12 +172,21 @@ class Walk:
     return state.with_(cost=state.cost + WRONG, problems=(*state.problems, note))
 
   def _inside(self, state: State, member: Submodule, linen: Path, nnx: NnxPath) -> State:
-    class_name = names.class_of(member, linen, self.manifest)
+    class_name = names.class_of(member, linen, self.manifest) or self._held_class(nnx)
     if class_name is not None and ':' in class_name:
       inside = self.module(class_name, linen, nnx)
       return self._place(state, Placed(linen, nnx, rules=_rules_of(inside.state), inside=inside), None)
     placed = Placed(linen, nnx, record=self.layer_for(class_name) if class_name else None)
     return self._place(state, self._ruled(placed), None)
+
+  def _held_class(self, nnx: NnxPath) -> str | None:
+    """Returns the class of what a field of any class holds in this model, if the manifest or one record knows it."""
+    name = '' if self.nnx is None else self.nnx.classes.get(text(nnx), '')
+    if ':' in name:
+      return name if name in self.manifest.classes else None
+    from rewrites import registry
+    found = [record.linen[0] for record in registry.layer_for_nnx(name)]
+    return found[0] if len(found) == 1 else None
 
   def _ruled(self, placed: Placed) -> Placed:
     """The same with its rules by whole paths."""

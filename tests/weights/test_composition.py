@@ -281,3 +281,17 @@ def test_leaves_that_no_face_explains_are_named():
   wrong = {**FACED, ('params', 'stage', '2', 'x', 'kernel'): ('stage', '2', 'y', 'kernel')}
   with pytest.raises(WeightsError, match='stage/2/x'):
     compose(faced(), 'm:Root', wrong, wrong.values())
+
+
+def test_what_a_field_of_any_class_holds_is_read_off_the_model():
+  field = Submodule(('inner',), None, ('inner',), None)
+  inside = ClassMap('m:Inner', 'm.py', 1, 'native', (), members=(Submodule(None, 'Dense', ('linear',), 'flax.linen.Dense'),))
+  program = Manifest({'m:Root': ClassMap('m:Root', 'm.py', 1, 'native', ('inner',), members=(field,)), 'm:Inner': inside})
+  tree = [('params', 'inner', 'Dense_0', 'kernel')]
+  paths = [('inner', 'linear', 'kernel')]
+  with pytest.raises(WeightsError):
+    compose(program, 'm:Root', tree, paths)
+  leaf_map = compose(program, 'm:Root', tree, paths, classes={('inner',): 'm:Inner'})
+  assert [(rule.linen, rule.nnx) for rule in leaf_map] == [(tuple(tree), paths[0])]
+  table = compose(program, 'm:Root', [('params', 'inner', 'embedding')], [('inner', 'embedding')], classes={('inner',): 'flax.nnx.Embed'})
+  assert [rule.nnx for rule in table] == [('inner', 'embedding')]
