@@ -39,7 +39,7 @@ def module_name(file: str) -> str:
 def import_errors(root: Path, files: Iterable[str], libraries: Sequence[Path]) -> dict[str, str]:
   """Imports the modules below `root` in a fresh process; returns {file: error} of those that fail."""
   names = {module_name(file): file for file in files}
-  paths = os.pathsep.join((str(path.resolve()) for path in (root, *libraries)))
+  paths = os.pathsep.join(str(path.resolve()) for path in (root, *libraries))
   added = {'PYTHONPATH': paths, 'JAX_PLATFORMS': 'cpu', 'PYTHONDONTWRITEBYTECODE': '1'}
   with tempfile.TemporaryDirectory(prefix='linen2nnx-imports-') as folder:
     result = Path(folder) / 'errors.json'
