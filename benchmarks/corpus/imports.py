@@ -20,6 +20,8 @@ SECONDS = 600
 # Modules that earlier ones imported are there already: each process imports all files once.
 IMPORT_ALL = '''
 import importlib, json, sys
+import flax.linen, flax.nnx, optax  # before the stand-ins: what these look for and do not find they do without
+sys.path.extend(json.loads(sys.argv[3]))
 errors = {}
 for name in json.loads(sys.argv[1]):
   try:
@@ -36,14 +38,16 @@ def module_name(file: str) -> str:
   return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
-def import_errors(root: Path, files: Iterable[str], libraries: Sequence[Path]) -> dict[str, str]:
+def import_errors(
+  root: Path, files: Iterable[str], libraries: Sequence[Path], stand_ins: Sequence[Path] = ()
+) -> dict[str, str]:
   """Imports the modules below `root` in a fresh process; returns {file: error} of those that fail."""
   names = {module_name(file): file for file in files}
   paths = os.pathsep.join(str(path.resolve()) for path in (root, *libraries))
   added = {'PYTHONPATH': paths, 'JAX_PLATFORMS': 'cpu', 'PYTHONDONTWRITEBYTECODE': '1'}
   with tempfile.TemporaryDirectory(prefix='linen2nnx-imports-') as folder:
     result = Path(folder) / 'errors.json'
-    command = [sys.executable, '-c', IMPORT_ALL, json.dumps(list(names)), str(result)]
+    command = [sys.executable, '-c', IMPORT_ALL, json.dumps(list(names)), str(result), json.dumps(list(map(str, stand_ins)))]
     try:
       done = subprocess.run(command, cwd=folder, env={**os.environ, **added}, capture_output=True, text=True,
                             timeout=SECONDS, check=False)
@@ -63,11 +67,11 @@ def no_longer_import(
   with tempfile.TemporaryDirectory(prefix='linen2nnx-stand-ins-') as folder:
     for name in absent_libraries(before, libraries):
       stand_in(Path(folder), name, callable_too=True)
-    paths = [*libraries, Path(folder)]
-    failed = import_errors(before, [file for file in files if (before / file).exists()], paths)
-    importable = [file for file in files if (before / file).exists() and file not in failed]
+    there = [file for file in files if (before / file).exists()]
+    failed = import_errors(before, there, libraries, [Path(folder)])
+    importable = [file for file in there if file not in failed]
     _link_data(before, after)
-    return import_errors(after, importable, paths), len(importable)
+    return import_errors(after, importable, libraries, [Path(folder)]), len(importable)
 
 
 def _link_data(before: Path, after: Path) -> None:

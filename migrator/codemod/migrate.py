@@ -14,6 +14,7 @@ from rewrites.bridge import AS_LINEN
 from .garbage import rarely_collected
 from .groups import independent, joined
 from .helper_file import helper_text
+from .method_functions import method_function_findings
 from .notebook_changes import in_cells
 from .old_names import old_name_findings
 from .options import FileChange, MigrationResult, Options
@@ -43,6 +44,7 @@ def migrate(
     findings += found
   reports = sorted((row for part in parts for row in part.reports), key=lambda row: row.name)
   findings += old_name_findings(project, reports)
+  findings += method_function_findings(project, reports)
   classes = {name: row for part in parts for name, row in part.classes.items()}
   result = MigrationResult(
     files,

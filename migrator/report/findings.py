@@ -14,6 +14,7 @@ CODES = {
   'left-class': 'a class that is still Linen and that no NNX class uses',
   'bridged-call-site': 'a place that uses an NNX class as a Linen one',
   'linen-name': 'a text that names a variable as Linen did',
+  'linen-method': 'a function given as method= that uses its module as a Linen one',
   'unknown-base': 'a class that may be Linen',
   'assumption': 'what was taken for granted',
   'skipped': 'a place that a comment keeps as it is',
