@@ -127,9 +127,16 @@ class ClassWriter(SignatureWriter, MemberWriter):
       field = lambda source: source if _root(source) in writer.rebound else self._field(source)
       sizes = SizeWriter(self.plan.analysis.table, self._condition_of_sizes, writer.expression, field)
       writer.sizes = sizes
+      writer.of_input = self._dtype_of_input
       writer.stored = _set_once(self.plan.source)
       self.writers[id(method)] = (writer, sizes)
     return self.writers[id(method)]
+
+  def _dtype_of_input(self, node: ast.Attribute) -> str:
+    text = f'{ast.unparse(node)} is taken to be float32 in the constructor (line {node.lineno})'
+    if text not in self.plan.assumptions:
+      self.plan.assumptions.append(text)
+    return self.names.spell('jax.numpy.float32')
 
   def _condition_of_sizes(self, test: ast.expr, sizes: SizeWriter) -> str:
     """Writes the condition that decides between two sizes, in the terms of the method it stands in.

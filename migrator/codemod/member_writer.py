@@ -14,6 +14,7 @@ from . import layer_call
 from .asked import AskedSizes, unseen
 from .bridge import linen_member
 from .call_writer import CallWriter
+from .input_dtypes import without_input_dtype
 from .layer_call import Refused
 from .lifted import lifted_member
 from .linen_names import LinenNames
@@ -100,6 +101,9 @@ class MemberWriter:
     refuse_layer_methods(member)
     partials = [partial.node for partial in creation.partials if partial.node is not None]
     given = layer_call.bound_arguments(record, creation.node, partials)
+    given, note = without_input_dtype(given, record, self.call.value)
+    if note is not None and note not in self.plan.assumptions:
+      self.plan.assumptions.append(note)
     uses = [use for use in creation.uses if use.method == '__call__']
     certain = certain_first(_known(uses), self.plan.analysis)
     if record.sizes and (note := several_sizes(member.attribute, certain, self.plan.analysis)):

@@ -10,6 +10,7 @@ from migrator.shapes import oracle
 from migrator.shapes.values import Array, Bound, Closure, Late, Unknown, Value, VariableRef, contains
 
 from .fixed import FixedNames
+from .input_dtypes import is_input_dtype
 from .names_in import bound_by, function_locals
 from .shape_text import shape_text
 from .sizes import NotStatic, SizeWriter, enclosed
@@ -49,6 +50,7 @@ class StaticWriter:
     self.rebound: set[str] = set()  # constructor variables that hide a field of their name by now
     self.sizes: SizeWriter | None = None
     self.stored: set[str] = set()  # attributes that the constructor sets before
+    self.of_input: Callable[[ast.Attribute], str] | None = None  # writes `x.dtype` of an input
     self.fixed = FixedNames(method, self.locals, self._of_the_call, self._is_size)
 
   def _of_the_call(self, node: ast.AST) -> bool:
@@ -148,6 +150,9 @@ class StaticWriter:
     if isinstance(node, ast.Name) and node.id in self.locals and node.id not in hidden:
       return self._local(node, edits)
     if self._asks_attribute(node):
+      return True
+    if isinstance(node, ast.Attribute) and is_input_dtype(node, self.value) and self.of_input is not None:
+      edits.replace(node, self.of_input(node))
       return True
     if isinstance(node, (ast.Attribute, ast.Subscript, ast.Call)) and self._mentions_arrays(node, hidden):
       return self._measured(node, edits)
