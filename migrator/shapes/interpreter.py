@@ -16,6 +16,7 @@ from .events import Recording
 from .expressions import closure, evaluate, note_attribute, truth
 from .frames import Budget, Frame
 from .joins import join, join_env
+from .last_pass import settled_elsewhere
 from .loops import after_loop, close_carried, concrete_passes, loop_element, makes_modules, widen
 from .summaries import Noticed
 from .symbols import SymbolTable
@@ -243,6 +244,8 @@ class Interpreter:
       self.assign(node.target, loop_element(self, iterable, node.target, node), frame)
 
     self._widen(node, frame, bind, ran=bool(passes))
+    if not self._of_subject(frame) and not _leaves(node):
+      frame.env = settled_elsewhere(self, frame.env, node, iterable)
     return self.block(node.orelse, frame) if node.orelse else False
 
   def _While(self, node: ast.While, frame: Frame) -> bool:
@@ -279,8 +282,12 @@ class Interpreter:
     self._inside(node, 'body', node.body, frame)
     exit_env = frame.env
     self._close(node, entry, carried, exit_env)
-    leaves = any(isinstance(child, (ast.Break, ast.Continue)) for child in ast.walk(node))
-    frame.env = after_loop(carried, exit_env, self.table, node, ran and not leaves)
+    frame.env = after_loop(carried, exit_env, self.table, node, ran and not _leaves(node))
+
+  def _of_subject(self, frame: Frame) -> bool:
+    """Tells whether a function is a method written in the analysed class itself."""
+    source = frame.self_value.source if frame.subject and frame.self_value is not None else None
+    return source is not None and any(method.node is frame.node for method in source.own_methods.values())
 
   def _changes(
     self, entry: dict[str, Value], carried: dict[str, Value], after: dict[str, Value], node: ast.AST
@@ -365,3 +372,8 @@ def _as_load(target: ast.expr) -> ast.expr:
   for node in ast.walk(copy):
     ast.copy_location(node, target)
   return copy
+
+
+def _leaves(loop: ast.AST) -> bool:
+  """Tells whether a pass may end early."""
+  return any(isinstance(child, (ast.Break, ast.Continue)) for child in ast.walk(loop))
