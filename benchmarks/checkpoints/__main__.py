@@ -14,6 +14,8 @@ from benchmarks.checkpoints import faults, state, table
 from benchmarks.checkpoints.measure import Run, interleaved, median, remove
 
 HERE = Path(__file__).parent
+# What takes Orbax several times the checkpoint in memory.
+LARGE = {'converter': ['converter'], 'transposes': ['transpose', 'transpose, encoded', 'restore + transpose + save']}
 
 
 def main() -> int:
@@ -24,6 +26,9 @@ def main() -> int:
   parser.add_argument('--repeats', type=int, default=3)
   parser.add_argument('--trials', type=int, default=100, help='flipped bits')
   parser.add_argument('--kills', type=int, default=50)
+  parser.add_argument('--leave-out', nargs='+', default=[], choices=list(LARGE),
+                      help='what takes Orbax three times the checkpoint in memory')
+  parser.add_argument('--no-faults', action='store_true', help='flip no bits and kill nothing')
   parser.add_argument('--folder', type=Path, help='keeps the sources there for another run')
   given = parser.parse_args()
   with tempfile.TemporaryDirectory(prefix='checkpoints-') as temporary:
@@ -41,12 +46,16 @@ def _measured(given: argparse.Namespace, folder: Path) -> list[table.Figure]:
   for size in given.sizes:
     for layout in given.layouts:
       source = _source(folder, size, layout)
-      commands = _commands(source, folder, layout, first=layout == given.layouts[0])
+      left = [name for choice in given.leave_out for name in LARGE[choice]]
+      commands = {name: words for name, words in _commands(source, folder, layout, layout == given.layouts[0]).items()
+                  if name not in left}
       print(f'{size} {layout}', file=sys.stderr, flush=True)
       runs[size, layout] = interleaved(commands, source, folder / 'out', given.repeats)
       if layout == given.layouts[0]:
-        runs[size, layout] |= _checked(folder, source, given.repeats)
-  return [*table.figures(runs), *_faults(given, folder, runs)]
+        # What takes a second each is measured more often.
+        runs[size, layout] |= interleaved(_copies(source, folder), source, folder / 'out', 2 * given.repeats + 1)
+        runs[size, layout] |= _checked(folder, source, 2 * given.repeats + 1)
+  return [*table.figures(runs), *(() if given.no_faults else _faults(given, folder, runs))]
 
 
 def _source(folder: Path, size: str, layout: str) -> Path:
@@ -66,7 +75,7 @@ def _convert(source: Path, folder: Path, *options: str) -> list[str]:
 
 
 def _commands(source: Path, folder: Path, layout: str, first: bool) -> dict[str, list[str]]:
-  """Returns what is measured on a source; copies and transposes on the first layout only."""
+  """Returns what is measured on a source; transposes on the first layout only."""
   peer = [sys.executable, str(HERE / 'peers.py')]
   ends = [str(source), str(folder / 'out')]
   commands = {
@@ -77,13 +86,15 @@ def _commands(source: Path, folder: Path, layout: str, first: bool) -> dict[str,
   }
   if first:
     commands |= {
-      'copy': _convert(source, folder, '--copy'),
-      'cp -r': ['cp', '-r', *ends],
       'transpose': _convert(source, folder, *_every_matrix()),
       'transpose, encoded': _convert(source, folder, *_every_matrix(), '--reencode'),
       'restore + transpose + save': [*peer, 'transpose', *ends],
     }
   return commands
+
+
+def _copies(source: Path, folder: Path) -> dict[str, list[str]]:
+  return {'copy': _convert(source, folder, '--copy'), 'cp -r': ['cp', '-r', str(source), str(folder / 'out')]}
 
 
 def _every_matrix() -> list[str]:

@@ -39,9 +39,10 @@ def _of(size: str, layout: str, taken: Mapping[str, Sequence[Run]]) -> Iterator[
     yield Figure(f'{of}: {way}, peak memory', f'{memory:.0f} MB', f'{MEGABYTES} MB', memory < MEGABYTES)
     written = median(taken[way], 'new') / bytes_of
     yield Figure(f'{of}: {way}, bytes written', f'{100 * written:.3f} %', '1 %', written < 0.01 if goal else None)
-  published = ratio(taken['converter'], taken['stack'])
-  memory = median(taken['converter'], 'megabytes') / median(taken['stack'], 'megabytes')
-  yield Figure(f'{of}: a hand-written converter takes', f'{published:.0f}x the time, {memory:.0f}x the memory', '', None)
+  if 'converter' in taken:
+    published = ratio(taken['converter'], taken['stack'])
+    memory = median(taken['converter'], 'megabytes') / median(taken['stack'], 'megabytes')
+    yield Figure(f'{of}: a hand-written converter takes', f'{published:.0f}x the time, {memory:.0f}x the memory', '', None)
   if 'copy' in taken:
     yield from _first(of, size, taken)
 
@@ -50,7 +51,7 @@ def _first(of: str, size: str, taken: Mapping[str, Sequence[Run]]) -> Iterator[F
   copied = ratio(taken['copy'], taken['cp -r'])
   yield Figure(f'{of}: --copy against cp -r', f'{copied:.2f}x', '1.3x', copied <= 1.3)
   largest = SIZES[size].vocabulary * SIZES[size].width * 4 / 1e6
-  for way in ('transpose', 'transpose, encoded'):
+  for way in ('transpose', 'transpose, encoded') if 'transpose' in taken else ():
     faster = ratio(taken['restore + transpose + save'], taken[way])
     yield Figure(f'{of}: every matrix: {way}, faster than Orbax', f'{faster:.1f}x', '2x', faster >= 2)
     memory = max(run.megabytes for run in taken[way])
