@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -119,6 +118,7 @@ def _run(words: list[str], debug: bool) -> int:
     return FAILURE
   except Exception as error:
     if debug:
+      import traceback
       traceback.print_exc()
     _complain(describe(error))
     return FAILURE

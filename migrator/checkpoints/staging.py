@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from migrator.checkpoints.errors import CheckpointError
 
 SUFFIX = '.linen2nnx-tmp'
 _LOCK = 'lock'
+_AT_A_TIME = 32
 
 
 def refuse_target(target: Path) -> None:
@@ -135,31 +137,42 @@ def _locked(staging: Path) -> Iterator[None]:
 
 
 def sync(path: Path, unless: Collection[Path] = ()) -> None:
-  """Makes new files and folders durable, all after each other: one commit of the journal serves them.
+  """Makes new files and folders durable, all at a time: one commit of the journal serves them.
 
   Args:
     unless: files that share their bytes with the source.
+
+  Raises:
+    OSError: the disk did not take them.
   """
   found = [path, *path.rglob('*')] if path.is_dir() else [path]
-  for file in sorted(found, key=lambda file: file.is_dir()):
-    if file.is_dir():
-      sync_folder(file)
-    elif file not in unless:
-      _sync(file, os.O_RDONLY)
+  errors: list[OSError] = []
+  running = [threading.Thread(target=_sync, args=(file, errors)) for file in found if file not in unless]
+  for start in range(0, len(running), _AT_A_TIME):
+    for one in running[start:start + _AT_A_TIME]:
+      one.start()
+    for one in running[start:start + _AT_A_TIME]:
+      one.join()
+  if errors:
+    raise errors[0]
 
 
 def sync_folder(folder: Path) -> None:
   """Makes the entries of a folder durable, where the file system can."""
-  _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+  _sync(folder, [])
 
 
-def _sync(path: Path, flags: int) -> None:
-  descriptor = os.open(path, flags)
+def _sync(path: Path, errors: list[OSError]) -> None:
   try:
-    with contextlib.suppress(OSError):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
       os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
+    finally:
+      os.close(descriptor)
+  except OSError as error:
+    # Some file systems cannot, for folders above all.
+    if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS, errno.EACCES):
+      errors.append(error)
 
 
 def write_file(path: Path, content: bytes) -> None:

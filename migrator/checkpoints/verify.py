@@ -42,7 +42,7 @@ def prove(place: Path, proof: Proof) -> None:
   from migrator.checkpoints.index import read as index
   from migrator.checkpoints.layouts import orbax_tree
   wanted = {**proof.kept, **{path: made.stored for path, made in proof.computed.items()}}
-  named = {leaf.path for leaf in orbax_tree.read(place).leaves if leaf.is_array}
+  named = orbax_tree.array_paths(place)
   problems = [f'{names.shown(path)}: is not in the target' for path in wanted.keys() - named]
   problems += [f'{names.shown(path)}: was not planned' for path in named - wanted.keys()]
   entries, files, metadata = index.entries(place), _Files(place), _Metadata()

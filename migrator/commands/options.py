@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from migrator.config import MANIFEST, Settings
 from migrator.failure import Failure
 from migrator.roots import holding
 
 if TYPE_CHECKING:
+  from migrator.config import Settings
   from migrator.manifest import Manifest
 
 PATH = click.Path(path_type=Path)
@@ -20,6 +20,7 @@ def manifest_at(project: Path, chosen: Path | None, settings: Settings, out: Pat
   """Returns the manifest's file: the one chosen, else in the copy `out`, else as the settings say."""
   if chosen is not None:
     return chosen
+  from migrator.config import MANIFEST
   return out / MANIFEST if out is not None else project / settings.manifest
 
 

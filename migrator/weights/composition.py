@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from migrator.manifest import Manifest
 from migrator.weights.errors import AmbiguousError, WeightsError
@@ -10,7 +11,9 @@ from migrator.weights.leaf_map import LeafMap, LinenPath, NnxPath, Rule, order, 
 from migrator.weights.trees import LinenTree, NnxTree, Path, text
 from migrator.weights.walk import DEEPEST, LayerFor, Walk
 from migrator.weights.walk_state import WRONG, Outcome, State
-from rewrites.record import Layer
+
+if TYPE_CHECKING:
+  from rewrites.record import Layer
 
 
 def compose(manifest: Manifest, class_name: str, linen_tree_paths: Iterable[LinenPath],

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from migrator.weights.leaf_map import NnxPath
-from rewrites.record import Child, Concatenate, Layer, Rename
+
+if TYPE_CHECKING:
+  from rewrites.record import Child, Layer
 
 Path = tuple[str, ...]
 LinenLeaf = tuple[str, Path]
@@ -20,7 +23,7 @@ def from_linen(record: Layer | None, leaves: Sequence[LinenLeaf]) -> tuple[list[
   left = {(collection, '/'.join(path)): (collection, path) for collection, path in leaves}
   rules: list[RelativeRule] = []
   missing: list[str] = []
-  for row in _rows(record, Concatenate):
+  for row in _rows(record, 'Concatenate'):
     for collection in sorted({collection for collection, _ in left}):
       parts = [left.pop((collection, part), None) for part in row.linen]
       found = tuple(part for part in parts if part is not None)
@@ -35,7 +38,7 @@ def from_linen(record: Layer | None, leaves: Sequence[LinenLeaf]) -> tuple[list[
 
 def from_nnx(record: Layer | None, leaves: Sequence[tuple[str, NnxPath]]) -> list[RelativeRule]:
   """Returns the rules that the NNX leaves of a layer, as (collection, path), ask for."""
-  fused = {row.nnx: row for row in _rows(record, Concatenate)}
+  fused = {row.nnx: row for row in _rows(record, 'Concatenate')}
   rules: list[RelativeRule] = []
   for collection, path in leaves:
     row = fused.get('/'.join(map(str, path)))
@@ -46,13 +49,17 @@ def from_nnx(record: Layer | None, leaves: Sequence[tuple[str, NnxPath]]) -> lis
   return rules
 
 
-def _rows(record: Layer | None, kind: type) -> list:
-  return [row for row in record.parameters if isinstance(row, kind)] if record else []
+def _rows(record: Layer | None, kind: str) -> list:
+  """The rows of one kind; records are imported where there are any."""
+  if record is None:
+    return []
+  from rewrites import record as records
+  return [row for row in record.parameters if isinstance(row, getattr(records, kind))]
 
 
 def _renamed(record: Layer | None, path: Path) -> NnxPath:
   text = '/'.join(path)
-  for row in _rows(record, Rename):
+  for row in _rows(record, 'Rename'):
     if text == row.linen or text.startswith(row.linen + '/'):
       return tuple((row.nnx + text[len(row.linen):]).split('/'))
   for child in record.children if record else ():
@@ -64,7 +71,7 @@ def _renamed(record: Layer | None, path: Path) -> NnxPath:
 
 def _original(record: Layer | None, path: NnxPath) -> Path:
   text = '/'.join(map(str, path))
-  for row in _rows(record, Rename):
+  for row in _rows(record, 'Rename'):
     if text == row.nnx or text.startswith(row.nnx + '/'):
       return tuple((row.linen + text[len(row.nnx):]).split('/'))
   for child in record.children if record else ():

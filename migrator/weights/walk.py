@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
 from migrator.manifest import Branch, ClassMap, Leaf, Loop, Manifest, Member, Shared, Submodule
 from migrator.weights import layer_rules, names
@@ -15,9 +16,11 @@ from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import NnxPath, show
 from migrator.weights.trees import LinenTree, NnxTree, text
 from migrator.weights.walk_state import HOLE, WRONG, Outcome, Path, Placed, State, cheapest, merge
-from rewrites.record import Layer
 
-LayerFor = Callable[[str], Layer | None]
+if TYPE_CHECKING:
+  from rewrites.record import Layer
+
+LayerFor: TypeAlias = 'Callable[[str], Layer | None]'
 DEEPEST = 200
 
 
@@ -227,7 +230,8 @@ class Walk:
     left = 0
     if self.linen is not None:
       taken = {(node.collection, node.linen) for node in state.placed}
-      left += sum(1 for leaf in self.linen.leaves(scope.linen) if not _covered(leaf, taken))
+      start = len(scope.linen)
+      left += sum(1 for leaf in self.linen.leaves(scope.linen) if not _covered(leaf, taken, start))
     if self.nnx is not None:
       nodes = {text(node.nnx) for node in state.placed}
       own = [leaf for leaf in self.nnx.leaves(text(scope.nnx)) if leaf not in self.nnx.shared]
@@ -278,7 +282,11 @@ def _unnamed(state: State, found: names.Found) -> State:
   return state.with_(cost=state.cost + HOLE, problems=(*state.problems, found.unnamed))
 
 
-def _covered(leaf: tuple[str, Path], taken: set[tuple[str | None, Path]]) -> bool:
+def _covered(leaf: tuple[str, Path], taken: set[tuple[str | None, Path]], start: int) -> bool:
+  """Whether a node at or above a leaf is taken; start: the depth of the highest one that can be."""
   collection, path = leaf
-  return any((None, path[:depth]) in taken or (collection, path[:depth]) in taken
-             for depth in range(len(path) + 1))
+  for depth in range(start, len(path) + 1):
+    head = path[:depth]
+    if (None, head) in taken or (collection, head) in taken:
+      return True
+  return False

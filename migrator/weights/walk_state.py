@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator.weights.errors import WeightsError
 from migrator.weights.leaf_map import NnxPath
-from rewrites.record import Layer
+
+if TYPE_CHECKING:
+  from rewrites.record import Layer
 
 Path = tuple[str, ...]
 

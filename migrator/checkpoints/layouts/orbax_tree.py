@@ -107,17 +107,29 @@ def read(item: Path) -> Tree:
     CheckpointError: damaged, or names that could lead elsewhere; each is listed.
   """
   content = folder.read_json(item, '_METADATA')
+  leaves = _leaves(content, item)
   try:
-    entries = list(content['tree_metadata'].values())
-    leaves = tuple(_leaf(entry) for entry in entries)
     ocdbt = content.get('use_ocdbt')
     zarr3 = bool(content.get('use_zarr3'))
     all_stored = bool(content.get('store_array_data_equal_to_fill_value'))
   except (KeyError, TypeError, AttributeError, ValueError) as error:
     raise CheckpointError(f'{item}: its _METADATA is none of Orbax ({error!r}); {DAMAGED}') from error
-  names.refuse(leaf.path for leaf in leaves if leaf.path)
   is_ocdbt = (item / 'manifest.ocdbt').is_file() if ocdbt is None else bool(ocdbt)
   return Tree(leaves, _optional(item, '_strings.json', dict), is_ocdbt, zarr3, all_stored, _extra(item), _sharding(item))
+
+
+def array_paths(item: Path) -> set[tuple[str, ...]]:
+  """Returns the paths of the arrays that `_METADATA` lists."""
+  return {leaf.path for leaf in _leaves(folder.read_json(item, '_METADATA'), item) if leaf.is_array}
+
+
+def _leaves(content: Any, item: Path) -> tuple[Leaf, ...]:
+  try:
+    found = tuple(_leaf(entry) for entry in content['tree_metadata'].values())
+  except (KeyError, TypeError, AttributeError, ValueError) as error:
+    raise CheckpointError(f'{item}: its _METADATA is none of Orbax ({error!r}); {DAMAGED}') from error
+  names.refuse(leaf.path for leaf in found if leaf.path)
+  return found
 
 
 def _leaf(entry: Mapping[str, Any]) -> Leaf:
