@@ -10,7 +10,7 @@ from typing import Any
 
 from .layer_call import Refused
 from .names_in import changed, function_locals, read, stored
-from .text import Edits, SourceText
+from .text import Edits, SourceText, standalone
 
 
 @dataclasses.dataclass
@@ -67,7 +67,7 @@ class ArrayWriter:
       raise Refused(f'setup stores an array in self.{name} and uses a variable {name} (line {stores[0].lineno})')
     body = self._block(self.method.body, name, stores, needed, 0)
     if len(stores) == 1:
-      value = textwrap.dedent(self._text(stores[0].value, None))
+      value = standalone(textwrap.dedent(self._text(stores[0].value, None)))
       lines = [*self.comments(stores[0]), *body, *f'return {value}'.split('\n')]
     else:
       lines = [*body, f'return {name}']
@@ -111,7 +111,7 @@ class ArrayWriter:
         inner = self._block(node.body, name, stores, needed, level + 1)
         if inner and node.orelse:
           raise Refused(f'setup stores an array made in a loop with else (line {node.lineno})')
-        head = f'for {self._text(node.target, None)} in {self._text(node.iter, None)}:'
+        head = f'for {self._text(node.target, None)} in {standalone(self._text(node.iter, None))}:'
         lines += [*self._lines(head, level), *inner] if inner else []
       elif isinstance(node, ast.If):
         lines += self._branches(node, name, stores, needed, level)
@@ -126,13 +126,13 @@ class ArrayWriter:
     orelse = self._block(node.orelse, name, stores, needed, level + 1)
     if not body and not orelse:
       return []
-    test = self._text(node.test, name if len(stores) > 1 else None)
+    test = standalone(self._text(node.test, name if len(stores) > 1 else None))
     lines = [f'{self.unit * level}if {test}:', *(body or [f'{self.unit * (level + 1)}pass'])]
     return [*lines, f'{self.unit * level}else:', *orelse] if orelse else lines
 
   def _store(self, node: Any, name: str, level: int) -> list[str]:
     comments = [f'{self.unit * level}{comment}' for comment in self.comments(node)]
-    return [*comments, *self._lines(f'{name} = {self._text(node.value, name)}', level)]
+    return [*comments, *self._lines(f'{name} = {standalone(self._text(node.value, name))}', level)]
 
   def _lines(self, text: str, level: int) -> list[str]:
     return [f'{self.unit * level}{line}' if line else line for line in text.split('\n')]
@@ -176,12 +176,15 @@ def _is_simple(node: ast.AST) -> bool:
   )
 
 
-def unread(method: ast.FunctionDef, dropped: set[int], names: set[str]) -> list[ast.stmt]:
-  """Returns the assignments to these variables that nothing in `setup` reads, once `dropped` statements are gone."""
+def unread(method: ast.FunctionDef, dropped: set[int], names: set[str], hoisted: set[str]) -> list[ast.stmt]:
+  """Returns the assignments to these variables that nothing in `setup` reads, once `dropped` statements are gone.
+
+  hoisted: what parameters read that are made where a dropped statement stood.
+  """
   gone: list[ast.stmt] = []
   while True:
     left = dropped | {id(node) for node in gone}
-    reads = set()
+    reads = set(hoisted)
     for statement in method.body:
       reads |= _read_elsewhere(statement, left)
     found = [

@@ -10,7 +10,7 @@ from migrator.shapes.joins import elements
 from migrator.shapes.values import Alternatives, Array, Instance, Repeated, VariableRef
 
 from .layer_call import Refused
-from .names_in import targets
+from .names_in import read, targets
 from .plan import Member
 from .setup_arrays import ArrayWriter, unread
 from .sizes import NotStatic, SizeWriter
@@ -36,6 +36,7 @@ class SetupWriter:
     self.loops = 0  # how many loops the statement at hand is in
     self.dropped: set[int] = set()
     self.only_arrays: set[str] = set()
+    self.hoisted: set[str] = set()  # what parameters read that are made where an array was stored
     self.array_attributes = self._array_attributes()
     self.params = {
       member.attribute
@@ -76,7 +77,7 @@ class SetupWriter:
   def _rewrite(self) -> None:
     for statement in self.method.body:
       self._statement(statement)
-    for node in unread(self.method, self.dropped, self.only_arrays):
+    for node in unread(self.method, self.dropped, self.only_arrays, self.hoisted):
       self._drop(node)
     self._empty_blocks(self.method.body)
 
@@ -250,6 +251,7 @@ class SetupWriter:
     indent = self.source.indent(node)
     made = [self.owner.call.by_node[id(child)] for child in ast.walk(node) if id(child) in self.owner.call.by_node]
     if made:
+      self.hoisted |= {name for member in made for name in read(member.creation.node)}
       start = self.source.line_start(self.source.own_start(node))
       lines = [f'self.{member.attribute} = {self.writer.text(member.creation.node)}' for member in made]
       text = ''.join(f'{indent}{line}\n' for line in lines)

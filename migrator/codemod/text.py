@@ -112,6 +112,19 @@ def _outer_first(item: tuple[tuple[int, int], str]) -> tuple[int, bool, int]:
   return first, last > first, -last
 
 
+def standalone(text: str) -> str:
+  """Returns an expression as it may stand behind `return` or `=`: lines that outer brackets held together get their own."""
+  if '\n' not in text:
+    return text
+  try:
+    ast.parse(text, mode='eval')
+    return text
+  except SyntaxError:
+    plain, spread = f'({text})', '(\n' + textwrap.indent(text, '    ') + '\n)'
+  same = ast.dump(ast.parse(plain, mode='eval')) == ast.dump(ast.parse(spread, mode='eval'))
+  return spread if same else plain  # a text of several lines in quotes must not move
+
+
 def reindent(text: str, old: str, new: str) -> str:
   """Moves a block from one indentation to another; lines with less indentation are left alone."""
   lines = text.split('\n')

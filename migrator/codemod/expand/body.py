@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from ..text import standalone
 from .binding import NotExpandable
 from .substitution import Substitution
 
@@ -110,7 +111,13 @@ class BodyWriter:
   def _expression(self, node: ast.expr, indent: str) -> str:
     rows = self.names.edits.node(node).split('\n')
     old = self.source.indent(node)
-    return '\n'.join([rows[0], *(self._moved(row, old, indent) for row in rows[1:])])
+    text = '\n'.join([rows[0], *(self._moved(row, old, '') for row in rows[1:])])
+    alone = standalone(text)
+    plain = alone == text
+    if not plain and alone.startswith('(\n'):
+      return alone.replace('\n', '\n' + indent)
+    text = '\n'.join([rows[0], *(self._moved(row, old, indent) for row in rows[1:])])
+    return text if plain else f'({text})'
 
   def _plain(self, statement: ast.stmt, indent: str) -> list[str]:
     source, old = self.source, self.source.indent(statement)
