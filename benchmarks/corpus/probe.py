@@ -18,8 +18,7 @@ from typing import Any
 
 from benchmarks.corpus.packages import linen_files
 
-TOOLS = ('libcst', 'jax', 'jax.export', 'jax.numpy', 'flax.linen', 'migrator.codemod',
-         'migrator.shapes.oracle')
+TOOLS = ('migrator.codemod', 'migrator.shapes.oracle', 'libcst', 'jax', 'jax.export', 'jax.numpy', 'flax.linen')
 OUTCOMES = ('native', 'helper', 'bridged', 'left')
 
 
@@ -85,11 +84,11 @@ def probe(copy: Path, only_linen: bool) -> dict[str, Any]:
   from migrator.codemod.write import write_files
 
   _, parse_cpu, _ = timed(lambda: parse_all(linen))
-  paths = linen if only_linen else [copy]
-  result, run_cpu, run_wall = timed(lambda: migrate(paths, copy, Options()))
+  paths, callers = (linen, ()) if only_linen else ([copy], None)
+  result, run_cpu, run_wall = timed(lambda: migrate(paths, copy, Options(), callers))
   peak = peak_megabytes()
   write_files({change.path: change.after for change in result.files})
-  again = migrate(paths, copy, Options())
+  again = migrate(paths, copy, Options(), callers)
   return {
     'linen_files': len(linen),
     'files_written': len(result.files),

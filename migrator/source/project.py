@@ -211,6 +211,10 @@ class Project:
       self._loaded[name] = self._read(name)
     return self._loaded[name]
 
+  def read_before(self, name: str) -> SourceModule | None:
+    """Returns the module called `name` if it was asked for before; it is not read for this."""
+    return self._loaded.get(name)
+
   def _read(self, name: str) -> SourceModule | None:
     file = self.index.file(name)
     if file is None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from migrator.source.bindings import Binding
 from migrator.source.files import SourceFile
 from migrator.source.flax_names import is_linen_name
 from migrator.source.modules import SourceModule
@@ -10,6 +11,8 @@ from migrator.source.names import absolute_name, resolve_dots
 
 if TYPE_CHECKING:
   from migrator.source.project import Project
+
+_LONGEST_WAY = 8  # modules through which a name is passed on
 
 
 def relevant_modules(project: Project) -> tuple[list[str], frozenset[str]]:
@@ -24,15 +27,17 @@ def relevant_modules(project: Project) -> tuple[list[str], frozenset[str]]:
   waiting = dict(sorted(project.index.files.items()))
   using = _read(project, waiting, [name for name, file in waiting.items() if _mentions_flax(file)])
   offers: dict[str, frozenset[bytes]] = {}
+  postponed: dict[str, list[SourceModule]] = {}
   new = using or _below_other_files(project, waiting)
   using = new
   while new:
-    _collect_offers(project, new, offers)
-    offering = [(module, offers[module.name]) for module in new if offers[module.name]]
-    found = [name for name, file in waiting.items() if any(_may_use(file, *offer) for offer in offering)]
+    offering = {module.name: module for module in (*new, *(item for one in new for item in postponed.pop(one.name, ())))}
+    _collect_offers(project, offering, offers, waiting, postponed)
+    found = [name for name, file in waiting.items()
+             if any(_may_use(file, module, offers[module.name]) for module in offering.values() if offers[module.name])]
     new = _read(project, waiting, found) or _below_other_files(project, waiting)
     using = using + new
-  imported = _imported(project, using)
+  imported = _imported(project, using, offers)
   may_use = {module.name for module in using}
   may_use |= {name for name in imported - may_use if _unselected_user(project, name, offers)}
   return sorted({module.name for module in using} | imported), frozenset(may_use)
@@ -51,18 +56,53 @@ def _mentions_flax(file: SourceFile) -> bool:
   return b'flax' in data or b'linen' in data
 
 
-def _collect_offers(project: Project, new: list[SourceModule], offers: dict[str, frozenset[bytes]]) -> None:
-  """Adds to `offers` the names in each new module that are Linen things, also the star-imported ones."""
-  for module in new:
-    names = (name for name in module.bindings if _is_linen(project, project.resolve(module, name)))
-    offers[module.name] = frozenset(name.encode() for name in names)
+def _collect_offers(
+  project: Project,
+  offering: dict[str, SourceModule],
+  offers: dict[str, frozenset[bytes]],
+  waiting: dict[str, SourceFile],
+  postponed: dict[str, list[SourceModule]],
+) -> None:
+  """Adds to `offers` the names in each module that are Linen things, also the star-imported ones.
+
+  What a module imports from one that waits is nothing of Linen as long as that one waits.  Then the module is put
+  into `postponed` under the name of the other, whose text need not be parsed for it.
+  """
+  for module in offering.values():
+    names = set()
+    for name, binding in module.bindings.items():
+      sources = _waiting_sources(project, module, binding, waiting)
+      for source in sources:
+        if module not in postponed.setdefault(source, []):
+          postponed[source].append(module)
+      if not sources and _is_linen(project, project.resolve(module, name)):
+        names.add(name.encode())
+    offers[module.name] = frozenset(names)
   changed = True
   while changed:
     changed = False
-    for module in new:
+    for module in offering.values():
       gained = offers[module.name].union(*_star_offers(project, module, offers))
       changed = changed or gained != offers[module.name]
       offers[module.name] = gained
+
+
+def _waiting_sources(
+  project: Project, module: SourceModule, binding: Binding, waiting: dict[str, SourceFile], depth: int = 0
+) -> set[str]:
+  """Returns the modules that wait among those a name may come from, through modules that pass it on."""
+  found: set[str] = set()
+  for one in (binding, *binding.others):
+    name = absolute_name(one.module, module) if one.module and one.attribute else None
+    if name is None or one.attribute is None or depth > _LONGEST_WAY:
+      continue
+    target = project.find_module(name, None if (one.module or '').startswith('.') else module) or ''
+    file, source = waiting.get(target), project.read_before(target)
+    if file is not None:
+      found.add(target)
+    elif source is not None and one.attribute in source.bindings:
+      found |= _waiting_sources(project, source, source.bindings[one.attribute], waiting, depth + 1)
+  return found
 
 
 def _star_offers(project: Project, module: SourceModule,
@@ -128,11 +168,16 @@ def _imports_others(project: Project, file: SourceFile) -> bool:
   return False
 
 
-def _imported(project: Project, using: list[SourceModule]) -> set[str]:
-  """Reads and names the project modules that the modules `using` import, and those of all their bases."""
+def _only_offers(module: SourceModule) -> bool:
+  """Whether a package only brings together what its modules define, so that nothing is done with it there."""
+  return module.is_package and not module.definitions.scopes
+
+
+def _imported(project: Project, using: list[SourceModule], offers: dict[str, frozenset[bytes]]) -> set[str]:
+  """Reads and names the project modules that those `using` Linen by a name of theirs import, and those of all bases."""
   names: set[str] = set()
   for module in using:
-    for name, binding in module.bindings.items():
+    for name, binding in module.bindings.items() if offers[module.name] and not _only_offers(module) else ():
       if binding.kind == 'import':
         resolved = project.resolve(module, name)
         names.add('' if resolved is None else resolved.partition(':')[0])
