@@ -26,6 +26,7 @@ COMMANDS = {
   'verify': 'Compare a converted checkpoint with its list of sums.',
   'compare': 'Compare two checkpoints of any layouts.',
   'check': 'Prove that the NNX code computes what the Linen code computed.',
+  'record': 'Run a command and write the Linen models it calls as cases for `check`.',
   'rules': 'List what is known of each Linen layer and function.',
   'completion': 'Print the set-up for completion in bash, zsh or fish.',
 }

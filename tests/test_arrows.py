@@ -15,7 +15,7 @@ SHARED = {'migrator.failure', 'migrator'}
 LOWER = {'migrator.source', 'migrator.shapes', 'migrator.manifest', 'rewrites'} | SHARED
 MAY_IMPORT = {
   'migrator.commands': {'migrator.config', 'migrator.roots', 'migrator.codemod', 'migrator.weights',
-                        'migrator.checkpoints', 'migrator.equivalence', 'migrator.report'} | LOWER,
+                        'migrator.checkpoints', 'migrator.equivalence', 'migrator.record', 'migrator.report'} | LOWER,
   'migrator.cli': {'migrator.commands', 'migrator.config', 'migrator.report'} | LOWER,
   'migrator.__main__': {'migrator.cli'},
   'migrator.plugin': {'migrator.config', 'migrator.roots', 'migrator.equivalence', 'migrator.report'} | LOWER,
@@ -24,6 +24,7 @@ MAY_IMPORT = {
   'migrator.checkpoints': {'migrator.weights.errors'} | SHARED,
   'migrator.equivalence': {'migrator.weights', 'migrator.report'} | LOWER,
   'migrator.report': LOWER,
+  'migrator.record': set(SHARED),
   # Facts about the source are told as findings, which are data: only that file of `report` is below.
   'migrator.source': {'migrator.report.findings', 'rewrites'} | SHARED,
   'migrator.shapes': {'migrator.source', 'migrator.report.findings', 'rewrites'} | SHARED,
@@ -43,6 +44,7 @@ NEVER = {
   'migrator.weights': {'libcst'},
   'migrator.checkpoints': {'libcst', 'flax', 'optax'},
   'migrator.equivalence': {'libcst'},
+  'migrator.record': {'flax', 'orbax', 'optax', 'libcst'},
 }
 # The one module that asks JAX about shapes.
 EXCEPTIONS = {('migrator.shapes.dims', 'jax')}

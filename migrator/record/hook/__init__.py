@@ -1,0 +1,1 @@
+"""Files that the recorded processes load; nothing in them needs this package or anything beyond what is loaded anyway."""
