@@ -10,8 +10,10 @@ from typing import Any
 
 from migrator.manifest import SizeArgument
 from migrator.shapes.outside import outside_methods
+from migrator.shapes.values import Array
 
 from .asked import AskedSizes
+from .bases import built_bases, made_before_bases, super_call
 from .call_writer import CallWriter
 from .comments import restored
 from .constants import constant_locals
@@ -23,8 +25,9 @@ from .module_fields import default_class, default_made, is_list, makes_modules
 from .outside import mark_outside
 from .plan import ClassPlan
 from .quoted import annotations_of, rename_quoted
+from .shape_text import shape_text
 from .signature import SignatureWriter
-from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter
+from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter, alone
 from .static import StaticWriter
 from .text import LINE_WIDTH, Edits, SourceText, wrapped_call
 from .unbound import unbound_names
@@ -60,6 +63,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     self.writers: dict[int, tuple[StaticWriter, SizeWriter]] = {}
     self.asked_sizes = AskedSizes(plan)
     self.outside = outside_methods(plan.source)
+    self.built: list[ClassPlan] = []
 
   def write(self) -> None:
     """Sets `plan.text`, `plan.size_arguments`, helpers and imports.
@@ -68,6 +72,8 @@ class ClassWriter(SignatureWriter, MemberWriter):
       Refused, NotStatic: the class cannot be native.
     """
     self._refuse_unreached()
+    self.built = built_bases(self.plan, self.plans)
+    made_before_bases(self.plan)
     inits = self._inits()
     body = self._constructor_body(inits)
     for method in self.plan.source.own_methods.values():
@@ -182,13 +188,10 @@ class ClassWriter(SignatureWriter, MemberWriter):
 
   def _constructor_body(self, inits: dict[int, InitWriter]) -> list[str]:
     inherited = {
-      name for base in self.plan.source.bases if base in self.plans for name in self.plans[base].source.fields
+      name for base in self.built for name in base.source.fields
     }
-    own = [
-      name
-      for name in self.plan.source.own_fields
-      if name not in self.plan.call_fields and name not in inherited
-    ]
+    fields = self.plan.source.own_fields if self.built else self.plan.source.fields
+    own = [name for name in fields if name not in self.plan.call_fields and name not in inherited]
     lines = self._super_call()
     lines += [f'self.{name} = {self._stored(name)}' for name in own]
     if any(creation.kind == 'rng' and self._is_own(creation) for creation in self.plan.analysis.record.order):
@@ -252,16 +255,37 @@ class ClassWriter(SignatureWriter, MemberWriter):
     return f'{self.text_of(factory)}()' if isinstance(factory, ast.Name) else f'({self.text_of(factory)})()'
 
   def _super_call(self) -> list[str]:
-    bases = [self.plans[base] for base in self.plan.source.bases if base in self.plans]
     lines = []
-    for base in bases:
+    for base in self.built:
       arguments = [f'{name}={name}' for name in base.source.fields if name not in base.call_fields]
-      arguments += [f'{item.name}={item.name}' for item in base.size_arguments]
+      arguments += [f'{item.name}={self._size_of_base(item)}' for item in base.size_arguments]
       arguments.append('rngs=rngs')
       lines.append(
         wrapped_call('super().__init__', arguments, '', LINE_WIDTH - len(self.base_indent + self.unit * 2))
       )
     return lines[:1]
+
+  def _size_of_base(self, size: SizeArgument) -> str:
+    """Returns a size argument of the base: its own name, or what `super().<method>(...)` is given in this class."""
+    method = self.plan.source.own_methods.get(size.method)
+    call = super_call(method.node, size.method) if method is not None else None
+    if method is None or call is None or size.asked:
+      return size.name
+    base = next(item for item in self.plan.source.mro[1:] if size.method in item.own_methods)
+    arguments = base.own_methods[size.method].node.args
+    names = [item.arg for item in (*arguments.posonlyargs, *arguments.args)][1:]
+    given = dict(zip(names, call.args)) | {item.arg: item.value for item in call.keywords if item.arg}
+    value = self.call.value(given[size.argument]) if size.argument in given else None
+    if not isinstance(value, Array):
+      raise Refused(f'the shape of {size.argument} given to its base is not known (line {call.lineno})')
+    _, sizes = self._tools(method.node)
+    if size.axis is not None:
+      return alone(sizes.parameter(value.shape[size.axis]))
+    return shape_text(value.shape, sizes, sizes.parameter)
+
+  def _passed_on(self, size: SizeArgument) -> bool:
+    """Tells whether a size argument of a base is one of this class as well."""
+    return size.asked or size.method not in self.plan.source.own_methods
 
   def _setup(self) -> list[str]:
     method = self.plan.source.own_methods.get('setup')
@@ -367,10 +391,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
     absent = set().union(*(sizes.absent for _, sizes in self.writers.values()))
     only = len(by_argument) == 1
     inherited = {
-      item.name: item
-      for base in self.plan.source.bases
-      if base in self.plans
-      for item in self.plans[base].size_arguments
+      item.name: item for base in self.built for item in base.size_arguments if self._passed_on(item)
     }
     self.plan.size_arguments = list(inherited.values())
     self.size_names: dict[tuple[str, str], tuple[str, bool]] = {}

@@ -10,6 +10,7 @@ from migrator.manifest import Branch, ClassMap, Leaf, Loop, Submodule
 from migrator.manifest import Member as Row
 
 from . import module_fields
+from .bases import built_bases, made_before_bases
 from .naming import explicit_name, template
 from .plan import ClassPlan, Member
 
@@ -44,12 +45,10 @@ def _faces(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> tuple[str, ...]:
 
 
 def program(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> tuple[Row, ...]:
-  """Returns the members in Linen's construction order, inherited ones first."""
-  rows: list[Row] = []
-  for base in plan.source.bases:
-    if base in plans and plans[base].native:
-      rows += program(plans[base], plans)
-  return (*rows, *module_fields.rows(plan, plans), *_block([(member, _path(member)) for member in plan.members], 0))
+  """Returns the members in Linen's construction order."""
+  rows = [row for base in built_bases(plan, plans) if base.native for row in program(base, plans)]
+  fields, own = module_fields.rows(plan, plans), _block([(member, _path(member)) for member in plan.members], 0)
+  return (*fields, *own, *rows) if made_before_bases(plan) else (*rows, *fields, *own)
 
 
 def _path(member: Member) -> list[tuple[ast.AST, str]]:

@@ -165,7 +165,7 @@ def plan_members(plan: ClassPlan, plans: Mapping[str, ClassPlan], linen_names: b
       other.listed, other.extended, other.from_setup = member.listed, member.extended, member.from_setup
       other.key, other.key_text, other.key_part = member.key, member.key_text, member.key_part
   plan.members = list(members.values())
-  _name(plan, nodes, linen_names)
+  _name(plan, plans, nodes, linen_names)
 
 
 def _lazy(plan: ClassPlan, members: list[Member]) -> None:
@@ -377,7 +377,7 @@ def _slot(parent: ast.Call, node: ast.AST, owner: Member) -> tuple[str, ...]:
 # -- names ----------------------------------------------------------------------------------------
 
 
-def _name(plan: ClassPlan, nodes: Nodes, linen_names: bool) -> None:
+def _name(plan: ClassPlan, plans: Mapping[str, ClassPlan], nodes: Nodes, linen_names: bool) -> None:
   taken = (
     set(plan.source.fields)
     | set(plan.source.methods)
@@ -385,6 +385,7 @@ def _name(plan: ClassPlan, nodes: Nodes, linen_names: bool) -> None:
   )
   for base in plan.source.mro[1:]:
     taken |= _attributes_of(base)
+    taken |= {member.attribute for member in plans[base.name].members} if base.name in plans else set()
   namer = Namer(taken - set(plan.call_fields))
   outer = [member for member in plan.members if member.inside is None]
   for member in outer:
