@@ -60,6 +60,23 @@ class FixedNames:
       return True  # in a loop what stands behind it comes before it as well
     return any(_line(item) <= node.lineno and all(child is not node for child in ast.walk(item)) for item in found)
 
+  def only_condition(self, name: str, node: ast.expr) -> tuple[ast.expr, ast.expr] | None:
+    """Returns the condition under which a variable that began as None has a value at an expression, and that value.
+
+    None if it does not begin so, is bound in more ways than one, or if the expression is in a loop.
+    """
+    found = self.definitions.get(name, [])
+    if name in self.arguments or self.end(node.lineno) > node.lineno:
+      return None
+    before = [item for item in found if _line(item) <= node.lineno and all(child is not node for child in ast.walk(item))]
+    body = self.method.body
+    branches = [item for item in body if isinstance(item, ast.If) and not item.orelse and before[-1:] and before[-1] in item.body]
+    if len(before) != 2 or before[0] not in body or not branches:
+      return None
+    values = [item.value for item in before if isinstance(item, ast.Assign) and len(item.targets) == 1]
+    none = len(values) == 2 and isinstance(values[0], ast.Constant) and values[0].value is None
+    return (branches[0].test, values[1]) if none else None
+
   def end(self, line: int) -> int:
     """Returns the line behind which nothing is seen in a line: the end of the loop around it, or the line itself."""
     ends = [
@@ -88,3 +105,17 @@ class FixedNames:
 
 def _line(node: ast.AST) -> int:
   return node.lineno  # type: ignore[attr-defined]
+
+
+def asks_none(node: ast.expr) -> tuple[str, bool] | None:
+  """Returns the variable that `x is None` or `x is not None` asks for, and whether for something given."""
+  if (
+    isinstance(node, ast.Compare)
+    and len(node.ops) == 1
+    and isinstance(node.ops[0], (ast.Is, ast.IsNot))
+    and isinstance(node.left, ast.Name)
+    and isinstance(node.comparators[0], ast.Constant)
+    and node.comparators[0].value is None
+  ):
+    return node.left.id, isinstance(node.ops[0], ast.IsNot)
+  return None

@@ -9,7 +9,7 @@ from typing import Any
 from migrator.shapes import oracle
 from migrator.shapes.values import Array, Bound, Closure, Late, Unknown, Value, VariableRef, contains
 
-from .fixed import FixedNames
+from .fixed import FixedNames, asks_none
 from .input_dtypes import is_input_dtype
 from .names_in import bound_by, function_locals
 from .shape_text import shape_text
@@ -139,7 +139,7 @@ class StaticWriter:
     if renamed is not None:
       edits.replace(node, renamed)
       return True
-    given = self._given(node)
+    given = self._given(node) or self._begun(node)
     if given is not None:
       edits.replace(node, given)
       return True
@@ -162,19 +162,22 @@ class StaticWriter:
 
   def _given(self, node: ast.expr) -> str | None:
     """`condition is not None`, where the constructor is told the size of `condition` or None."""
-    if not (
-      isinstance(node, ast.Compare)
-      and len(node.ops) == 1
-      and isinstance(node.ops[0], (ast.Is, ast.IsNot))
-      and isinstance(node.left, ast.Name)
-      and isinstance(node.comparators[0], ast.Constant)
-      and node.comparators[0].value is None
-    ):
+    asked = asks_none(node)
+    if asked is None:
       return None
+    name, is_given = asked
     arguments = {argument.arg for argument in _arguments(self.method)}
-    if node.left.id not in arguments or self.sizes is None or self.fixed.stored_before(node.left.id, node):
+    if name not in arguments or self.sizes is None or self.fixed.stored_before(name, node):
       return None
-    return self.sizes.given(self.method.name, node.left.id, isinstance(node.ops[0], ast.IsNot))
+    return self.sizes.given(self.method.name, name, is_given)
+
+  def _begun(self, node: ast.expr) -> str | None:
+    """`x is not None`, where `x = None` and then, under one condition, an array: the condition itself."""
+    asked = asks_none(node)
+    test = None if asked is None else self.fixed.only_condition(asked[0], node)
+    if test is None or asked is None or not isinstance(self.value(test[1]), Array):
+      return None
+    return self.text(test[0]) if asked[1] else f'not ({self.text(test[0])})'
 
   def _asks_attribute(self, node: ast.expr) -> bool:
     """`hasattr(self, 'project')` says the same in the constructor, once `setup` has run."""

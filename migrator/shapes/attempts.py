@@ -94,7 +94,12 @@ def _guessed(it: Any, method: str, listed: list[Parameter]) -> Iterator[dict[str
     ranks = (arrays[0].rank or 3,)
   # Sizes are taken to be shared only where the code fails without: a shared size is written for both.
   shared = ('batch', 'middle', 'all') if len(arrays) > 1 else ('middle',)
-  for rank, same in itertools.product(ranks, shared):
+  tries = list(itertools.product(ranks, shared))
+  if len(arrays) > 1 and len(ranks) > 1:
+    tries.insert(len(shared), (2, shared[0]))  # vectors: the commonest of what is left
+    tries.remove((4, shared[0]))
+    tries.insert(len(shared), (4, shared[0]))
+  for rank, same in dict.fromkeys(tries):
     if rank == 4 and same == shared[0] and len(arrays) > 1:
       yield from _images(it, method, listed, arrays)
     yield {parameter.name: _guess(it, method, parameter, rank, arrays, same) for parameter in listed}
