@@ -10,7 +10,7 @@ from migrator.failure import Failure
 
 MANIFEST = 'linen2nnx-manifest.json'
 CHOICES = {
-  'mode': ('argument',),
+  'mode': ('argument', 'module'),
   'names': ('idiomatic', 'linen'),
   'numerics': ('idiomatic', 'exact'),
 }
@@ -20,7 +20,8 @@ CHOICES = {
 class Settings:
   """What `[tool.linen2nnx]` may say.
 
-  mode: how train-mode flags are written; 'argument' keeps them as call arguments.
+  mode: how train-mode flags are written; 'argument' keeps them as call arguments, with 'module' layers follow
+    `model.train()` and `model.eval()`.
   names: 'idiomatic' member names (`linear1`) or 'linen' ones (`Dense_0`).
   numerics: 'idiomatic' NNX layers, or 'exact' with helpers where NNX rounds in another order.
   jobs: processes used to migrate.

@@ -48,6 +48,29 @@ class SizeArgument:
 
 
 @dataclasses.dataclass(frozen=True)
+class ModeFlag:
+  """A flag that a method took in Linen and that is the mode of the model in NNX (`model.train()`, `model.eval()`).
+
+  name: of the flag; method: that took it; position: its place behind `self`, None if it went by name only.
+  training: True meant training.
+  attributes: those that decide what the flag decided; False means training.
+  required: it had no default; default: its default.
+  """
+
+  name: str
+  method: str
+  position: int | None = None
+  training: bool = True
+  attributes: tuple[str, ...] = ()
+  required: bool = False
+  default: bool | None = None
+
+  def settings(self, value: Any) -> dict[str, Any]:
+    """Returns what the attributes are to be for a value of the flag."""
+    return dict.fromkeys(self.attributes, not value if self.training else value)
+
+
+@dataclasses.dataclass(frozen=True)
 class Submodule:
   """One creation of a submodule.
 
@@ -132,6 +155,7 @@ class ClassMap:
   call_fields: fields that became arguments of `__call__`.
   arguments: constructor arguments NNX has and Linen has not.
   call_arguments: arguments added to `__call__` (threaded flags).
+  modes: flags that are no arguments any more, but the mode of the model.
   members: the construction program in Linen's construction order, inherited parts included.
   faces: of a class that stays Linen, the classes it uses that are NNX now; their variables have NNX names.
   """
@@ -146,6 +170,7 @@ class ClassMap:
   call_arguments: tuple[str, ...] = ()
   members: tuple[Member, ...] = ()
   faces: tuple[str, ...] = ()
+  modes: tuple[ModeFlag, ...] = ()
 
   def __post_init__(self) -> None:
     if self.outcome not in OUTCOMES:

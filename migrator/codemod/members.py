@@ -26,9 +26,10 @@ def class_map(plan: ClassPlan, plans: Mapping[str, ClassPlan]) -> ClassMap:
     fields=tuple(source.fields),
     call_fields=tuple(plan.call_fields),
     arguments=tuple(plan.size_arguments),
-    call_arguments=tuple(plan.threaded),
+    call_arguments=tuple(name for name in plan.threaded if name not in {row.name for row in plan.modes}),
     members=program(plan, plans) if plan.native else (),
     faces=() if plan.native else _faces(plan, plans),
+    modes=plan.modes,
   )
 
 

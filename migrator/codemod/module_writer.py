@@ -10,9 +10,10 @@ from migrator.shapes.expressions import dotted_text
 from migrator.source.notebooks import is_notebook
 from rewrites.bridge import AS_LINEN
 from rewrites.registry import layer_for
+from rewrites.with_flags import WITH_FLAGS
 
 from .bridge.call_sites import Everything, given_to, module_table
-from .bridge.face import helper_place, rewrite_call_sites
+from .bridge.face import face_flags, helper_place, rewrite_call_sites
 from .bridge.references import Reference
 from .import_jobs import ImportJob
 from .imports import ImportRequest
@@ -30,7 +31,7 @@ class ModuleWriter:
 
   plans: plans of the classes of the file; helper_module: dotted name of the helper file.
   references: mentions of native classes in all files.
-  faces: helper files whose `as_linen` this file needs, and how it imports them.
+  faces: helper files whose `as_linen` this file needs, and how it imports them; flagged: whose `with_flags` too.
   """
 
   def __init__(
@@ -42,6 +43,7 @@ class ModuleWriter:
     self.helper_module = helper_module
     self.references = references
     self.faces: dict[str, str] = {}
+    self.flagged: set[str] = set()
     self.source = text_of(module)
     self.names = LinenNames(project, module)
     self.findings: list[Finding] = []
@@ -126,6 +128,8 @@ class ModuleWriter:
     for finding, plan in rewrite_call_sites(self.references[self.module.name], self.references, edits):
       self.findings.append(finding)
       home = helper_home(plan.source.module.name)
+      if face_flags(plan):
+        self.flagged.add(home)
       if home not in self.faces:
         self.faces[home] = helper_place(home, self.module, self.project)
 
@@ -154,6 +158,8 @@ class ModuleWriter:
       place = helper_place(self.helper_module, self.module, self.project) if notebook else self.helper_module
       requests |= {ImportRequest(place, name) for name in self.helpers}
     requests |= {ImportRequest(place, AS_LINEN.name) for place in list(self.faces.values())[:1]}
+    if self.flagged:
+      requests |= {ImportRequest(place, WITH_FLAGS.name) for place in list(self.faces.values())[:1]}
     aliases = frozenset(linen_aliases(self.project, self.module))
     # A helper may have the name of the Linen function it stands for; then the text uses the helper.
     replaced = aliases & frozenset(self.helpers)

@@ -13,7 +13,7 @@ from migrator.report.findings import ClassReport, Finding
 class Options:
   """How to migrate.
 
-  mode: 'argument' keeps train flags as arguments.
+  mode: 'argument' keeps train flags as arguments, with 'module' they are the mode of the model.
   names: 'idiomatic' (`linear1`) or 'linen' (`Dense_0`).
   numerics: 'idiomatic' takes the NNX layer where it only rounds in another order, 'exact' adds helpers that give the bits.
   select, ignore: patterns of the classes that are migrated, and of those that are not ('zoo.vit:*', 'ViT').

@@ -9,6 +9,7 @@ from typing import Any
 from migrator.manifest import ClassMap, Manifest
 from migrator.report.findings import ClassReport, Finding
 from rewrites.bridge import AS_LINEN
+from rewrites.with_flags import WITH_FLAGS
 
 from .bridge.references import read_references
 from .class_plans import plan_classes
@@ -17,6 +18,7 @@ from .expand.lines import on_disk
 from .import_jobs import run
 from .kept import Kept, kept_classes, skip_findings
 from .members import class_map
+from .modes import follow_modes
 from .module_writer import ModuleWriter, helper_home
 from .options import FileChange, MigrationResult, Options
 from .plan import ClassPlan
@@ -79,6 +81,8 @@ def _written(
   failed: dict[str, str] = {}
   while True:
     plans = plan_classes(project, analyses, order, options, dict(failed), kept)
+    if options.mode == 'module':
+      follow_modes(project, plans, read_references(project, plans))
     try:
       return (plans, *write_modules(project, plans))
     except Unwritable as error:
@@ -118,6 +122,8 @@ def write_modules(
       helpers.setdefault(writer.helper_module, {}).update(writer.helpers)
       for place in writer.faces:
         helpers.setdefault(place, {})[AS_LINEN.name] = AS_LINEN
+        if writer.flagged:
+          helpers[place][WITH_FLAGS.name] = WITH_FLAGS
   return files, findings, helpers
 
 

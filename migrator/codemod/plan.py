@@ -6,7 +6,7 @@ import ast
 import dataclasses
 from typing import Any
 
-from migrator.manifest import SizeArgument
+from migrator.manifest import ModeFlag, SizeArgument
 from rewrites.record import Helper, Layer
 
 
@@ -64,6 +64,7 @@ class ClassPlan:
   merged: fields that `__call__` merges with its argument of the same name (nn.merge_param).
   call_fields: fields that become arguments of `__call__`: name -> parameter text.
   threaded: flags of the user class that are passed through `__call__`: name -> parameter text.
+  modes: flags of methods that follow the mode of the model instead.
   text: the new text of the class; imports, helpers: what it needs.
   collections: custom variable classes it needs, class name -> Linen collection.
   chosen: it stays Linen because the user says so.
@@ -79,6 +80,7 @@ class ClassPlan:
   merged: set[str] = dataclasses.field(default_factory=set)
   call_fields: dict[str, str] = dataclasses.field(default_factory=dict)
   threaded: dict[str, str] = dataclasses.field(default_factory=dict)
+  modes: tuple[ModeFlag, ...] = ()
   text: str = ''
   helpers: dict[str, Helper] = dataclasses.field(default_factory=dict)
   collections: dict[str, str] = dataclasses.field(default_factory=dict)

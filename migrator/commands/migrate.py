@@ -56,7 +56,8 @@ class _Request:
               'linen2nnx-manifest.json in the project folder (in DIR with --out).')
 @click.option('--allow-dirty', is_flag=True, help='Write even if git has uncommitted changes under PATH...')
 @click.option('--mode', type=click.Choice(CHOICES['mode']), help='How train-mode flags are written: '
-              'argument (default) keeps them as arguments of the call.')
+              'argument (default) keeps them as arguments of the call; module: layers follow model.train() and '
+              'model.eval().')
 @click.option('--names', type=click.Choice(CHOICES['names']), help='Names of submodules: idiomatic '
               '(linear1; the default) or as Linen numbers them (Dense_0).')
 @click.option('--numerics', type=click.Choice(CHOICES['numerics']), help='idiomatic (default): NNX layers, '

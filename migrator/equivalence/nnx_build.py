@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ from flax import nnx
 from migrator.equivalence.cases import Case
 from migrator.equivalence.errors import RequestError
 from migrator.equivalence.models import CallInputs, value_of
-from migrator.manifest import Manifest, SizeArgument
+from migrator.manifest import Manifest, ModeFlag, SizeArgument
 from migrator.weights.asked_sizes import asked_sizes
 
 SEED = 20_260_000
@@ -39,7 +39,7 @@ def build(kind: type, case: Case, manifest: Manifest, inputs: CallInputs, names:
   fields = {name: given.pop(name) for name in entry.call_fields if name in given}
   for argument in entry.arguments:
     if argument.name not in given and not argument.asked:
-      given[argument.name] = _size(kind, case, argument, inputs)
+      given[argument.name] = _size(kind, case, argument, inputs, entry.modes)
 
   def make(**sizes: Any) -> nnx.Module:
     return kind(**given, **sizes, **_rngs(kind, case))
@@ -63,12 +63,13 @@ def own_streams(case: Case) -> nnx.Rngs:
   return nnx.Rngs(SEED, **{name: SEED + 1 + k for k, name in enumerate(names)})
 
 
-def _size(kind: type, case: Case, argument: SizeArgument, inputs: CallInputs) -> Any:
+def _size(kind: type, case: Case, argument: SizeArgument, inputs: CallInputs, modes: Sequence[ModeFlag]) -> Any:
   where = f'{case.model}: constructor argument {argument.name}'
   method = getattr(kind, argument.method, None)
   if method is None:
     raise RequestError(f'{where} is read from method {argument.method}, which NNX has not')
-  args, keywords = inputs.rebuild(inputs.arrays)
+  rows = [row for row in modes if row.method == argument.method]
+  args, keywords = without_modes(rows, *inputs.rebuild(inputs.arrays))
   try:
     bound = inspect.signature(method).bind_partial(None, *args, **keywords)
   except TypeError as error:
@@ -84,11 +85,14 @@ def _size(kind: type, case: Case, argument: SizeArgument, inputs: CallInputs) ->
 
 
 def call_method(model: nnx.Module, method: str, flags: dict[str, Any], inputs: CallInputs,
-                mode: str) -> tuple[Any, list[str]]:
+                mode: str, modes: Sequence[ModeFlag] = ()) -> tuple[Any, list[str]]:
   """Returns a function of (model, arrays) that calls the method, and notes.
 
   A boolean flag that the method does not take has become the mode of the model's layers: `model`
   is then put into training or evaluation mode.
+
+  Args:
+    modes: flags of Linen's methods that are the mode of the model now; they may be given among the inputs too.
 
   Raises:
     RequestError: there is no such method, or it does not take a flag that is no boolean.
@@ -98,7 +102,10 @@ def call_method(model: nnx.Module, method: str, flags: dict[str, Any], inputs: C
     raise RequestError(f'{type(model).__name__}: there is no method {method} in NNX')
   parameters = inspect.signature(function).parameters
   open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-  lost = [name for name in flags if name not in parameters and not open_ended]
+  rows = [row for row in modes if row.method == method]
+  settings = mode_settings(rows, flags, inputs)
+  known = {row.name for row in rows}
+  lost = [name for name in flags if name not in parameters and not open_ended and name not in known]
   wrong = [name for name in lost if not isinstance(flags[name], bool)]
   if wrong:
     raise RequestError(f'{type(model).__name__}.{method} does not take {wrong[0]} in NNX')
@@ -106,14 +113,43 @@ def call_method(model: nnx.Module, method: str, flags: dict[str, Any], inputs: C
   if lost:
     model.train() if mode == 'train' else model.eval()
     notes = [f'{", ".join(lost)}: no argument of {method} in NNX, so the model was put into {mode} mode']
-  kept = {name: value for name, value in flags.items() if name not in lost}
+  if settings:
+    model.set_attributes(raise_if_not_found=False, **settings)
+  kept = {name: value for name, value in flags.items() if name not in {*lost, *known}}
 
   def call(model: nnx.Module, arrays: Any) -> Any:
-    args, keywords = inputs.rebuild(arrays)
+    args, keywords = without_modes(rows, *inputs.rebuild(arrays))
     output = getattr(model, method)(*args, **{**keywords, **kept})
     return jax.tree.map(_value, output, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
 
   return call, notes
+
+
+def mode_settings(rows: Sequence[ModeFlag], flags: Mapping[str, Any], inputs: CallInputs) -> dict[str, Any]:
+  """Returns what the attributes of the layers are to be for the flags of a case, or for their defaults.
+
+  Raises:
+    RequestError: a flag is no boolean.
+  """
+  args, keywords = inputs.rebuild(inputs.arrays)
+  settings: dict[str, Any] = {}
+  for row in rows:
+    value = flags.get(row.name, keywords.get(row.name, row.default))
+    if row.position is not None and row.position < len(args):
+      value = args[row.position]
+    if value is None:
+      continue
+    if not isinstance(value, bool):
+      raise RequestError(f'{row.name} of {row.method} is the mode of the model in NNX: give True or False, not {value!r}')
+    settings.update(row.settings(value))
+  return settings
+
+
+def without_modes(rows: Sequence[ModeFlag], args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+  """Returns the arguments of a call of Linen without the flags that NNX does not take."""
+  places, names = {row.position for row in rows}, {row.name for row in rows}
+  return ([value for place, value in enumerate(args) if place not in places],
+          {name: value for name, value in keywords.items() if name not in names})
 
 
 def _value(leaf: Any) -> Any:

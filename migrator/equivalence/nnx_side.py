@@ -87,7 +87,7 @@ class NnxSide:
 
     def called() -> nnx.Module:
       model = constructed()
-      self._called_once(case, model, inputs, fields)
+      self._called_once(case, manifest, model, inputs, fields)
       return model
 
     make = constructed
@@ -104,7 +104,7 @@ class NnxSide:
       return Message({'digest': inputs.digest(), 'misfit': str(error)})
 
     def call_of(model: nnx.Module, mode: str) -> Any:
-      return self._method(case, model, inputs, fields, mode)[0]
+      return self._method(case, manifest, model, inputs, fields, mode)[0]
 
     optimizer = self._chain(case) if case.optimizer else None
     self._programs = NnxPrograms(AbstractModel(model, leaf_map, variables), make, call_of, nested(variables),
@@ -147,7 +147,7 @@ class NnxSide:
         if not made_by_a_call(manifest):
           raise
         # As in Linen's init, a call makes the variables whose existence the class asks for.
-        self._called_once(case, model, inputs, fields)
+        self._called_once(case, manifest, model, inputs, fields)
         weights = WeightMap(model, nested(variables), variables, manifest, case.model)
     except WeightsError as error:
       return Message({'digest': inputs.digest(), 'misfit': str(error)})
@@ -234,16 +234,18 @@ class NnxSide:
 
   def _call(self, ready: Prepared, model: nnx.Module, mode: str) -> tuple[Any, list[str]]:
     """Returns a function of (model, arrays), and notes about how flags were given."""
-    return self._method(ready.case, model, ready.inputs, ready.fields, mode)
+    return self._method(ready.case, ready.manifest, model, ready.inputs, ready.fields, mode)
 
-  def _method(self, case: Case, model: nnx.Module, inputs: CallInputs, fields: dict[str, Any],
+  def _method(self, case: Case, manifest: Manifest, model: nnx.Module, inputs: CallInputs, fields: dict[str, Any],
               mode: str) -> tuple[Any, list[str]]:
     given = (case.train if mode == 'train' else case.eval) or {}
     flags = {name: flag_of(value, self._names) for name, value in given.items()}
-    return call_method(model, case.method, {**fields, **flags}, inputs, mode)
+    modes = manifest.classes[case.model].modes
+    return call_method(model, case.method, {**fields, **flags}, inputs, mode, modes)
 
-  def _called_once(self, case: Case, model: nnx.Module, inputs: CallInputs, fields: dict[str, Any]) -> None:
-    call, _ = self._method(case, model, inputs, fields, 'train' if case.eval is None else 'eval')
+  def _called_once(self, case: Case, manifest: Manifest, model: nnx.Module, inputs: CallInputs,
+                   fields: dict[str, Any]) -> None:
+    call, _ = self._method(case, manifest, model, inputs, fields, 'train' if case.eval is None else 'eval')
     call(model, inputs.arrays)
 
 

@@ -6,10 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
+from migrator.manifest import ModeFlag
 from migrator.report.findings import Finding
 from migrator.shapes.outside import outside_methods
 from migrator.source.notebooks import is_notebook
 from rewrites.bridge import AS_LINEN
+from rewrites.with_flags import WITH_FLAGS
 
 from ..plan import ClassPlan
 from ..text import Edits, SourceText
@@ -26,7 +28,8 @@ def rewrite_call_sites(
   marked: dict[int, list[str]] = {}
   for reference in wrapped(references, everything):
     plan, node = reference.plan, reference.node
-    edits.replace(node, f'{AS_LINEN.name}({", ".join([edits.source.node(node), *face_arguments(plan)])})')
+    named = with_flags(plan, edits.source.node(node))
+    edits.replace(node, f'{AS_LINEN.name}({", ".join([named, *face_arguments(plan)])})')
     names = marked.setdefault(_line_above(edits.source, reference.parents), [])
     if plan.source.node.name not in names:
       names.append(plan.source.node.name)
@@ -48,6 +51,35 @@ def rewrite_call_sites(
     edits.replace_range(
       offset, offset, f'{indent}{MARKER}{", ".join(names)} {verb} NNX now, used here as Linen\n'
     )
+
+
+def face_flags(plan: ClassPlan) -> dict[str, list[ModeFlag]]:
+  """Returns the flags that a class took in Linen and takes no more, by method in order."""
+  found: dict[str, list[ModeFlag]] = {}
+  for row in plan.modes:
+    if row.name not in plan.threaded:
+      found.setdefault(row.method, []).append(row)
+  return {method: sorted(rows, key=_place) for method, rows in found.items()}
+
+
+def _place(row: ModeFlag) -> tuple[bool, int]:
+  return row.position is None, row.position or 0
+
+
+def with_flags(plan: ClassPlan, text: str) -> str:
+  """Returns what means the NNX class with the flags of Linen: `with_flags(Net, train=('train', 1, False))`."""
+  for method, rows in face_flags(plan).items():
+    first = [text] if method == '__call__' else [text, repr(method)]
+    given = [f'{row.name}={_flag_row(row, len(rows) == 1)!r}' for row in rows]
+    text = f'{WITH_FLAGS.name}({", ".join([*first, *given])})'
+  return text
+
+
+def _flag_row(row: ModeFlag, alone: bool) -> tuple[object, ...]:
+  meaning = 'train' if row.training else 'eval'
+  if not alone:
+    meaning = ''.join(f'not {name}' if row.training else name for name in row.attributes[:1])
+  return (meaning, row.position) if row.required else (meaning, row.position, row.default)
 
 
 def face_arguments(plan: ClassPlan) -> list[str]:

@@ -1,0 +1,187 @@
+"""Turns classes that take train flags into classes that follow `model.train()` and `model.eval()`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from migrator.manifest import ModeFlag
+from migrator.shapes.outside import outside_methods
+
+from ..plan import ClassPlan
+from .constants import move_constants
+from .decide import Decision, decide
+from .flags import ATTRIBUTES, Flag, polarity_of_name
+from .kinds import Modules, is_own
+from .rewrite import rewrite_method
+from .sites import Found, read_method
+from .texts import Written, parameters, positions, read_texts
+from .uses import Uses, possible_flags, read_uses
+
+
+def follow_modes(project: Any, plans: Mapping[str, ClassPlan], references: Mapping[str, Any]) -> None:
+  """Rewrites the texts of native classes; `plan.modes` says which flags are gone, assumptions why others are not."""
+  classes = read_texts(plans)
+  modules = Modules(project, classes, _handed(project, classes, references))
+  families = _families(classes)
+  methods = [read_method(modules, owner, name) for owner in classes.values() for name in _names(owner)]
+  flags = {id(found): _flags(found, families) for found in methods}
+  everything = frozenset(flag for row in flags.values() for flag in row.values())
+  uses = [read_uses(found, flags[id(found)], families, everything) for found in methods]
+  decision = decide(uses, _escapes(modules, methods, families), _taken(modules))
+  _report(classes, families, uses, decision)
+  _rewrite(modules, uses, decision)
+  for owner in classes.values():
+    owner.plan.modes = _mode_flags(modules, owner, families, decision)
+  for text in {id(owner.text): owner.text for owner in classes.values()}.values():
+    text.plan.text = text.written()
+    ast.parse(text.plan.text if not text.held else 'if True:\n' + text.plan.text)
+
+
+def _names(owner: Written) -> list[str]:
+  outside = outside_methods(owner.plan.source)
+  return [name for name in owner.methods if name not in outside]
+
+
+def _flags(found: Found, families: dict[str, str]) -> dict[str, Flag]:
+  special = found.name.startswith('__') and found.name != '__call__'
+  decorated = any(not isinstance(item, ast.Attribute) or item.attr != 'nowrap' for item in found.node.decorator_list)
+  if special or decorated or not found.scope.receiver:
+    return {}
+  return possible_flags(found, families[found.owner.name])
+
+
+def _families(classes: Mapping[str, Written]) -> dict[str, str]:
+  """Returns for every class the one that stands for all that inherit from each other."""
+  head = {name: name for name in classes}
+
+  def find(name: str) -> str:
+    return name if head[name] == name else find(head[name])
+
+  for name, owner in classes.items():
+    for base in owner.plan.source.mro[1:]:
+      if base.name in head:
+        first, second = sorted((find(name), find(base.name)))
+        head[second] = first
+  return {name: find(name) for name in classes}
+
+
+def _handed(project: Any, classes: Mapping[str, Written], references: Mapping[str, Any]) -> set[str]:
+  """Returns the classes that are given to other classes as values."""
+  found = set()
+  for owner in classes.values():
+    source = owner.plan.source
+    called = {id(node.func) for node in ast.walk(owner.node) if isinstance(node, ast.Call)}
+    bases = {id(node) for node in owner.node.bases}
+    for node in ast.walk(owner.node):
+      if isinstance(node, (ast.Name, ast.Attribute)) and id(node) not in called | bases:
+        name = source.project.resolve(source.module, ast.unparse(node)) if _is_chain(node) else None
+        if name in classes:
+          found.add(name)
+  for read in references.values():
+    for reference in read.all():
+      first = reference.parents[0]
+      if reference.member is None and not (isinstance(first, ast.Call) and first.func is reference.node):
+        found.add(reference.plan.name)
+  return found & set(classes)
+
+
+def _is_chain(node: ast.AST) -> bool:
+  while isinstance(node, ast.Attribute):
+    node = node.value
+  return isinstance(node, ast.Name)
+
+
+def _escapes(modules: Modules, methods: list[Found], families: dict[str, str]) -> Iterable[tuple[str, str | None, str]]:
+  for name in sorted(modules.outside):
+    if name in families:
+      yield families[name], None, 'its instances are given to other modules, which call them'
+  for found in methods:
+    for name, method, why in found.escapes:
+      yield families[name], method, why
+
+
+def _taken(modules: Modules) -> dict[tuple[str, str], str]:
+  """Returns the attributes that classes have already, for another purpose."""
+  found = {}
+  for name, owner in modules.classes.items():
+    for attribute in ATTRIBUTES:
+      source = owner.plan.source
+      others = [modules.classes[other] for other in modules.related(name)]
+      if any(attribute in (*other.plan.source.fields, *other.plan.source.methods) for other in others):
+        found[(name, attribute)] = f'{source.node.name} has a field {attribute} of its own'
+      elif any(modules.attributes[other.name].get(attribute) for other in others):
+        found[(name, attribute)] = f'{source.node.name} has a module {attribute}'
+  return found
+
+
+def _rewrite(modules: Modules, uses: list[Uses], decision: Decision) -> None:
+  more: dict[int, list[str]] = {}
+  for owner in modules.classes.values():
+    own = [item.found for item in uses if item.found.owner is owner]
+    related = modules.related(owner.name) - {owner.name}
+    added, notes = move_constants(owner, own, [item.found for item in uses if item.found.owner.name in related])
+    more |= added
+    owner.plan.assumptions += notes
+  for item in uses:
+    rewrite_method(decision, item, more)
+  for owner in modules.classes.values():
+    for attribute in sorted({attribute for (name, _), attribute in decision.own.items() if name == owner.name}):
+      _set_first(owner, attribute)
+
+
+def _set_first(owner: Written, attribute: str) -> None:
+  """Writes `self.deterministic = False` behind the fields of the constructor."""
+  init = owner.methods['__init__']
+  edits = owner.text.edits
+  receiver = init.args.args[0].arg
+  if any(is_own(node, receiver) and node.attr == attribute and isinstance(node.ctx, ast.Store)  # type: ignore[attr-defined]
+         for node in ast.walk(init)):
+    return
+  place: ast.stmt | None = None
+  for statement in init.body:
+    called = isinstance(statement, ast.Expr) and ast.unparse(statement).startswith('super().__init__')
+    field = isinstance(statement, ast.Assign) and is_own(statement.targets[0], receiver) and isinstance(statement.value, ast.Name)
+    if not (called or field):
+      break
+    place = statement
+  line = f'{receiver}.{attribute} = False  # train() and eval() set it'
+  first = init.body[0]
+  if isinstance(first, ast.Pass):
+    edits.replace(first, line)
+  elif place is None:
+    start = edits.source.leading_comments(first, edits.source.line_start(edits.source.own_start(init)) + 1)
+    edits.replace_range(start, start, f'{edits.source.indent(first)}{line}\n')
+  else:
+    end = edits.source.line_end(edits.source.end(place))
+    edits.replace_range(end, end, f'{edits.source.indent(place)}{line}\n')
+
+
+def _mode_flags(modules: Modules, owner: Written, families: dict[str, str], decision: Decision) -> tuple[ModeFlag, ...]:
+  """Returns the flags of Linen's methods that are gone, inherited ones included."""
+  found = []
+  for method in sorted({name for other in modules.mro(owner.name) for name in modules.classes[other].methods}):
+    home = modules.classes[next(other for other in modules.mro(owner.name) if method in modules.classes[other].methods)]
+    node = home.methods[method]
+    for item, default in parameters(node):
+      flag = Flag(families[owner.name], method, item.arg)
+      if not decision.goes(flag):
+        continue
+      order = positions(node)
+      found.append(ModeFlag(
+        item.arg, method, order.index(item.arg) if item.arg in order else None, decision.training[flag],
+        tuple(sorted(decision.reach[flag])), default is None, getattr(default, 'value', None),
+      ))
+  return tuple(found)
+
+
+def _report(classes: Mapping[str, Written], families: dict[str, str], uses: list[Uses], decision: Decision) -> None:
+  for item in uses:
+    for flag in item.flags.values():
+      why = decision.kept.get(flag)
+      named = polarity_of_name(flag.name) is not None
+      if why is not None and (named or flag in decision.training):
+        text = f'{flag.name} stays an argument of {flag.method}: {why}'
+        if text not in item.found.owner.plan.assumptions:
+          item.found.owner.plan.assumptions.append(text)
