@@ -20,15 +20,20 @@ def _with_flags(nnx_class, method, flags):
   def call(*args, **kwargs):
     bound = signature.bind(*args, **kwargs)
     module, *_ = bound.args
-    for name, (meaning, _, *default) in flags:
-      value = bound.arguments.pop(name, *default)
+    values = {name: bound.arguments.pop(name, *default) for name, (_, _, *default) in flags}
+    rest = inspect.BoundArguments(inspect.signature(original), bound.arguments)
+    if method == '__init__':
+      original(*rest.args, **rest.kwargs)
+    for name, (meaning, _, *_) in flags:
+      if values[name] is None:
+        continue
       if meaning in ('train', 'eval'):
-        (module.train if bool(value) == (meaning == 'train') else module.eval)()
+        (module.train if bool(values[name]) == (meaning == 'train') else module.eval)()
       elif meaning:
         attribute = meaning.removeprefix('not ')
-        module.set_attributes(**{attribute: not value if attribute != meaning else value}, raise_if_not_found=False)
-    rest = inspect.BoundArguments(inspect.signature(original), bound.arguments)
-    return original(*rest.args, **rest.kwargs)
+        value = values[name] if attribute == meaning else not values[name]
+        module.set_attributes(**{attribute: value}, raise_if_not_found=False)
+    return None if method == '__init__' else original(*rest.args, **rest.kwargs)
 
   call.__signature__ = signature
   names = {key: getattr(nnx_class, key) for key in ('__module__', '__qualname__', '__doc__')}
@@ -40,7 +45,7 @@ def with_flags(nnx_class, method='__call__', /, **flags):
 
   Args:
     nnx_class: the NNX class, or a partial of it.
-    method: the name of the method.
+    method: the name of the method, or '__init__' for fields.
     **flags: by name, what True means ('train', 'eval', or an attribute that it is set to, as in 'not deterministic'),
       its place behind `self` (None if it goes by name only), and its default if it has one.
   """

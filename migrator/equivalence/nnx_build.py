@@ -36,7 +36,8 @@ def build(kind: type, case: Case, manifest: Manifest, inputs: CallInputs, names:
   texts = {**case.arguments, **case.nnx_arguments}
   given = {name: value_of(text, names) for name, text in texts.items()
            if not (text is None and name in case.nnx_arguments)}
-  fields = {name: given.pop(name) for name in entry.call_fields if name in given}
+  dropped = [row.name for row in entry.modes if row.method == '__init__']
+  fields = {name: given.pop(name) for name in (*entry.call_fields, *dropped) if name in given}
   for argument in entry.arguments:
     if argument.name not in given and not argument.asked:
       given[argument.name] = _size(kind, case, argument, inputs, entry.modes)
@@ -103,6 +104,7 @@ def call_method(model: nnx.Module, method: str, flags: dict[str, Any], inputs: C
   parameters = inspect.signature(function).parameters
   open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
   rows = [row for row in modes if row.method == method]
+  rows = [row for row in modes if row.method == '__init__' and row.name not in {item.name for item in rows}] + rows
   settings = mode_settings(rows, flags, inputs)
   known = {row.name for row in rows}
   lost = [name for name in flags if name not in parameters and not open_ended and name not in known]
@@ -135,7 +137,7 @@ def mode_settings(rows: Sequence[ModeFlag], flags: Mapping[str, Any], inputs: Ca
   settings: dict[str, Any] = {}
   for row in rows:
     value = flags.get(row.name, keywords.get(row.name, row.default))
-    if row.position is not None and row.position < len(args):
+    if row.method != '__init__' and row.position is not None and row.position < len(args):
       value = args[row.position]
     if value is None:
       continue
@@ -147,7 +149,8 @@ def mode_settings(rows: Sequence[ModeFlag], flags: Mapping[str, Any], inputs: Ca
 
 def without_modes(rows: Sequence[ModeFlag], args: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
   """Returns the arguments of a call of Linen without the flags that NNX does not take."""
-  places, names = {row.position for row in rows}, {row.name for row in rows}
+  places = {row.position for row in rows if row.method != '__init__'}
+  names = {row.name for row in rows if row.method != '__init__'}
   return ([value for place, value in enumerate(args) if place not in places],
           {name: value for name, value in keywords.items() if name not in names})
 

@@ -163,8 +163,8 @@ class NnxSide:
     model, problems, notes = self._keyed(ready, message)
     if problems:
       return Message({'unaligned': problems, 'notes': notes})
-    before = nnx.clone(model)
     call, words = self._call(ready, model, message.body['mode'])
+    before = nnx.clone(model)
     run = nnx.jit(call)
     with watched_sow(nnx.Module) as sown:
       output = run(model, list(ready.inputs.arrays))

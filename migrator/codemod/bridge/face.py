@@ -70,15 +70,15 @@ def with_flags(plan: ClassPlan, text: str) -> str:
   """Returns what means the NNX class with the flags of Linen: `with_flags(Net, train=('train', 1, False))`."""
   for method, rows in face_flags(plan).items():
     first = [text] if method == '__call__' else [text, repr(method)]
-    given = [f'{row.name}={_flag_row(row, len(rows) == 1)!r}' for row in rows]
+    given = [f'{row.name}={_flag_row(row)!r}' for row in rows]
     text = f'{WITH_FLAGS.name}({", ".join([*first, *given])})'
   return text
 
 
-def _flag_row(row: ModeFlag, alone: bool) -> tuple[object, ...]:
+def _flag_row(row: ModeFlag) -> tuple[object, ...]:
   meaning = 'train' if row.training else 'eval'
-  if not alone:
-    meaning = ''.join(f'not {name}' if row.training else name for name in row.attributes[:1])
+  if len(row.attributes) < 2:
+    meaning = ''.join(f'not {name}' if row.training else name for name in row.attributes)
   return (meaning, row.position) if row.required else (meaning, row.position, row.default)
 
 

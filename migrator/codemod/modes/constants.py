@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
-from .flags import ATTRIBUTES
 from .kinds import is_own
 from .sites import Found, Site
 from .texts import Written, without
-from .uses import layer_argument
+from .uses import fixed_modes, layer_argument
 
 _THROUGH = (ast.List, ast.Tuple, ast.IfExp, ast.ListComp, ast.Assign, ast.AnnAssign)
 
 
-def move_constants(owner: Written, methods: list[Found], inherited: list[Found]) -> tuple[dict[int, list[str]], list[str]]:
+def move_constants(
+  owner: Written, methods: list[Found], inherited: list[Found], gone: set[int], spelled: dict[str, str]
+) -> tuple[dict[int, list[str]], list[str]]:
   """Moves them in one class.
 
   methods: of the class; inherited: those of its bases and subclasses.
+  gone: ids of expressions that go; spelled: attributes of fields that have another name.
 
   Returns:
     The arguments to add, by the id of the call, and sentences about layers that follow the mode all the same.
@@ -27,10 +28,10 @@ def move_constants(owner: Written, methods: list[Found], inherited: list[Found])
   notes: list[str] = []
   if init is None:
     return more, notes
-  for call, keyword in _fixed(init):
-    text = _text(init, keyword.value)
-    if text == f'{init.scope.receiver}.{keyword.arg}':
-      continue  # the field of this name is the mode to begin with
+  for call, keyword in fixed_modes(init):
+    if id(keyword.value) in gone:
+      continue
+    text = _text(init, keyword.value, spelled)
     attribute = _attribute(init, call)
     sites = [] if attribute is None else _sites_of(owner, attribute, [*methods, *inherited])
     if text is None or attribute is None or not sites or any(len(site.layers) + len(site.targets) > 1 for site in sites):
@@ -45,19 +46,7 @@ def move_constants(owner: Written, methods: list[Found], inherited: list[Found])
   return more, notes
 
 
-def _fixed(init: Found) -> Iterator[tuple[ast.Call, ast.keyword]]:
-  for node in ast.walk(init.node):
-    if isinstance(node, ast.Call) and not init.scope.kinds(node.func) and init.scope.modules.made(init.owner.name, node.func) is None:
-      for keyword in node.keywords:
-        if keyword.arg in ATTRIBUTES and not _is_super(node) and ast.unparse(keyword.value) != 'None':
-          yield node, keyword
-
-
-def _is_super(node: ast.Call) -> bool:
-  return isinstance(node.func, ast.Attribute) and node.func.attr == '__init__'
-
-
-def _text(init: Found, value: ast.expr) -> str | None:
+def _text(init: Found, value: ast.expr, spelled: dict[str, str]) -> str | None:
   """Returns the value as a method spells it; None where only the constructor knows it."""
   fields = init.owner.plan.source.fields
   names = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)} - {init.scope.receiver}
@@ -68,19 +57,19 @@ def _text(init: Found, value: ast.expr) -> str | None:
   if (names & parameters) - set(fields):
     return None
   copy = ast.parse(ast.unparse(value), mode='eval').body
-  return ast.unparse(_Fields(names & set(fields), init.scope.receiver).visit(copy))
+  return ast.unparse(_Fields({name: spelled.get(name, name) for name in names & set(fields)}, init.scope.receiver).visit(copy))
 
 
 class _Fields(ast.NodeTransformer):
   """Spells fields as attributes."""
 
-  def __init__(self, names: set[str], receiver: str) -> None:
+  def __init__(self, names: dict[str, str], receiver: str) -> None:
     self.names = names
     self.receiver = receiver
 
-  def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+  def visit_Name(self, node: ast.Name) -> ast.expr:
     if node.id in self.names:
-      return ast.Attribute(ast.Name(self.receiver, ast.Load()), node.id, ast.Load())
+      return ast.Attribute(ast.Name(self.receiver, ast.Load()), self.names[node.id], ast.Load())
     return node
 
 
@@ -90,7 +79,7 @@ def _attribute(init: Found, call: ast.Call) -> str | None:
   while (parent := init.parents.get(node)) is not None:
     if isinstance(parent, (ast.Assign, ast.AnnAssign)):
       target = parent.targets[0] if isinstance(parent, ast.Assign) else parent.target
-      return target.attr if is_own(target, init.scope.receiver) else None  # type: ignore[union-attr]
+      return target.attr if is_own(target, init.scope.receiver) else None  # type: ignore[attr-defined]
     if isinstance(parent, ast.Call) and parent.func is not node:
       function = parent.func
       if isinstance(function, ast.Attribute) and function.attr == 'append' and is_own(function.value, init.scope.receiver):

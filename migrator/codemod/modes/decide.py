@@ -46,8 +46,10 @@ def decide(uses: list[Uses], escapes: Iterable[tuple[str, str | None, str]], tak
     for flag in list(decision.training):
       if flag.family == family and method in (None, flag.method):
         decision.keep(flag, why)
+  for item in uses:  # a field that is merged with an argument is None where no class gives it
+    item.missing = [row for row in item.missing if row[0] not in {field for other in uses for _, _, field in other.merged}]
   while True:
-    while any([_settle(decision, item) for item in uses]):
+    while any(_settle(decision, item) for item in uses):
       pass
     _reach(decision, uses)
     if not (_overlap(decision, uses) or _taken(decision, taken)):
@@ -68,6 +70,9 @@ def _polarities(decision: Decision, uses: list[Uses]) -> None:
       for other in told.flags:
         links.setdefault(flag, []).append((other, negated))
         links.setdefault(other, []).append((flag, negated))
+    for _, flag, field in item.merged:
+      links.setdefault(flag, []).append((field, False))
+      links.setdefault(field, []).append((flag, False))
   everything = {flag for item in uses for flag in item.flags.values()}
   pending.sort()
   named = sorted((flag, meaning) for flag in everything if (meaning := polarity_of_name(flag.name)) is not None)
@@ -92,10 +97,21 @@ def _settle(decision: Decision, uses: Uses) -> bool:
       news.append(decision.keep(flag, f'{where} calls {uses.found.owner.line(site.node)} without it'))
   for flag, site in uses.hidden:
     news.append(decision.keep(flag, f'{where} gives arguments with * or **: {uses.found.owner.line(site.node)}'))
+  for flag, reason in uses.doubtful.items():
+    news.append(decision.keep(flag, reason))
+  for _, flag, field in uses.merged:
+    if not (decision.goes(flag) and decision.goes(field)):
+      news.append(decision.keep(flag, f'the field {field.name} stays: {decision.kept.get(field, "it is no flag")}'))
+      news.append(decision.keep(field, f'the argument of {flag.method} stays: {decision.kept.get(flag, "it is no flag")}'))
+  if uses.found.name == '__init__':
+    gone = silent(decision, uses)
+    for flag in uses.flags.values():
+      if decision.goes(flag) and (flag in uses.stored or uses.others(flag, gone)):
+        news.append(decision.keep(flag, 'the constructor decides by it'))
   for told in uses.told:
-    reason = _differs(decision, told, where)
-    if reason is not None:
-      news += [decision.keep(flag, reason) for flag in told.flags]
+    why = _differs(decision, told, where)
+    if why is not None:
+      news += [decision.keep(flag, why) for flag in told.flags]
   return any(news)
 
 
@@ -141,8 +157,9 @@ def _reach(decision: Decision, uses: list[Uses]) -> None:
         continue
       direct.setdefault(told.reading.flag, set()).update(kind.mode or '' for kind in told.layers)
       links += [(told.reading.flag, flag) for flag in told.flags]
+    links += [(field, flag) for _, flag, field in item.merged if decision.goes(field)]
     gone = silent(decision, item)
-    for flag in item.flags.values():
+    for flag in {*item.flags.values(), *item.fields.values()}:
       if decision.goes(flag) and (flag in item.stored or item.others(flag, gone)):
         owners.append((item.found.owner.name, flag))
   reach = {flag: set(direct.get(flag, ())) for flag in decision.training if decision.goes(flag)}
@@ -169,10 +186,11 @@ def _overlap(decision: Decision, uses: list[Uses]) -> bool:
   """Two flags of one method that decide the same layers cannot both be the mode."""
   news = False
   for item in uses:
-    flags = [flag for flag in item.flags.values() if decision.goes(flag)]
+    flags = sorted(flag for flag in {*item.flags.values(), *item.fields.values()} if decision.goes(flag))
+    pairs = {frozenset(row[1:]) for row in item.merged}
     for flag in flags:
       for other in flags:
-        if flag < other and decision.reach[flag] & decision.reach[other]:
+        if flag < other and frozenset((flag, other)) not in pairs and decision.reach[flag] & decision.reach[other]:
           news |= decision.keep(flag, f'{item.found.name} takes {other.name} too, and both decide the same')
           news |= decision.keep(other, f'{item.found.name} takes {flag.name} too, and both decide the same')
   return news

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,9 +12,10 @@ from migrator.shapes.outside import outside_methods
 
 from ..plan import ClassPlan
 from .constants import move_constants
-from .decide import Decision, decide
+from .decide import Decision, decide, silent
 from .flags import ATTRIBUTES, Flag, polarity_of_name
 from .kinds import Modules, is_own
+from .names import rename_fields
 from .rewrite import rewrite_method
 from .sites import Found, read_method
 from .texts import Written, parameters, positions, read_texts
@@ -28,15 +30,28 @@ def follow_modes(project: Any, plans: Mapping[str, ClassPlan], references: Mappi
   methods = [read_method(modules, owner, name) for owner in classes.values() for name in _names(owner)]
   flags = {id(found): _flags(found, families) for found in methods}
   everything = frozenset(flag for row in flags.values() for flag in row.values())
-  uses = [read_uses(found, flags[id(found)], families, everything) for found in methods]
-  decision = decide(uses, _escapes(modules, methods, families), _taken(modules))
+  fields = _field_flags(modules, methods, flags)
+  uses = [read_uses(found, flags[id(found)], fields[found.owner.name], families, everything) for found in methods]
+  handed = {kind.name for kind in modules.handed}
+  decision = decide(uses, [*_escapes(modules, methods, families), *_given_away(handed, families)], _taken(modules))
   _report(classes, families, uses, decision)
-  _rewrite(modules, uses, decision)
+  _rewrite(modules, families, uses, decision)
   for owner in classes.values():
     owner.plan.modes = _mode_flags(modules, owner, families, decision)
   for text in {id(owner.text): owner.text for owner in classes.values()}.values():
-    text.plan.text = text.written()
+    text.plan.text, before = text.written(), text.plan.text
+    _drop_helpers(text.plan, before)
     ast.parse(text.plan.text if not text.held else 'if True:\n' + text.plan.text)
+
+
+def _drop_helpers(plan: ClassPlan, before: str) -> None:
+  """Helpers that only the flags needed are not asked for any more."""
+  for name in list(plan.helpers):
+    word = re.compile(rf'\b{name}\b')
+    if word.search(before) and not word.search(plan.text):
+      del plan.helpers[name]
+  if plan.outcome == 'helper' and not plan.helpers:
+    plan.outcome = 'native'
 
 
 def _names(owner: Written) -> list[str]:
@@ -45,11 +60,40 @@ def _names(owner: Written) -> list[str]:
 
 
 def _flags(found: Found, families: dict[str, str]) -> dict[str, Flag]:
+  if found.name == '__init__':
+    own = found.owner.plan.source.fields
+    rows = possible_flags(found, families[found.owner.name])
+    return {name: flag for name, flag in rows.items() if name in own and polarity_of_name(name) is not None}
   special = found.name.startswith('__') and found.name != '__call__'
   decorated = any(not isinstance(item, ast.Attribute) or item.attr != 'nowrap' for item in found.node.decorator_list)
   if special or decorated or not found.scope.receiver:
     return {}
   return possible_flags(found, families[found.owner.name])
+
+
+def _field_flags(modules: Modules, methods: list[Found], flags: dict[int, dict[str, Flag]]) -> dict[str, dict[str, Flag]]:
+  """Returns for every class the fields, inherited ones included, that may be flags and that no method sets."""
+  stored = {
+    (found.owner.name, node.attr)
+    for found in methods
+    if found.name != '__init__'
+    for node in ast.walk(found.node)
+    if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+  }
+  own = {found.owner.name: flags[id(found)] for found in methods if found.name == '__init__'}
+  result: dict[str, dict[str, Flag]] = {}
+  for name in modules.classes:
+    found_fields: dict[str, Flag] = {}
+    for other in modules.mro(name):
+      found_fields |= own.get(other, {})
+    set_again = {attribute for other, attribute in stored if other in modules.related(name)}
+    result[name] = {field: flag for field, flag in found_fields.items() if field not in set_again}
+  return result
+
+
+def _given_away(handed: set[str], families: dict[str, str]) -> Iterable[tuple[str, str | None, str]]:
+  for name in sorted(handed):
+    yield families[name], '__init__', 'the class is given away as a value'
 
 
 def _families(classes: Mapping[str, Written]) -> dict[str, str]:
@@ -69,7 +113,7 @@ def _families(classes: Mapping[str, Written]) -> dict[str, str]:
 
 def _handed(project: Any, classes: Mapping[str, Written], references: Mapping[str, Any]) -> set[str]:
   """Returns the classes that are given to other classes as values."""
-  found = set()
+  found: set[str] = set()
   for owner in classes.values():
     source = owner.plan.source
     called = {id(node.func) for node in ast.walk(owner.node) if isinstance(node, ast.Call)}
@@ -77,14 +121,14 @@ def _handed(project: Any, classes: Mapping[str, Written], references: Mapping[st
     for node in ast.walk(owner.node):
       if isinstance(node, (ast.Name, ast.Attribute)) and id(node) not in called | bases:
         name = source.project.resolve(source.module, ast.unparse(node)) if _is_chain(node) else None
-        if name in classes:
+        if name is not None:
           found.add(name)
   for read in references.values():
     for reference in read.all():
       first = reference.parents[0]
       if reference.member is None and not (isinstance(first, ast.Call) and first.func is reference.node):
         found.add(reference.plan.name)
-  return found & set(classes)
+  return {name for name in found if name in classes}
 
 
 def _is_chain(node: ast.AST) -> bool:
@@ -109,19 +153,22 @@ def _taken(modules: Modules) -> dict[tuple[str, str], str]:
     for attribute in ATTRIBUTES:
       source = owner.plan.source
       others = [modules.classes[other] for other in modules.related(name)]
-      if any(attribute in (*other.plan.source.fields, *other.plan.source.methods) for other in others):
-        found[(name, attribute)] = f'{source.node.name} has a field {attribute} of its own'
+      if any(attribute in other.plan.source.methods for other in others):
+        found[(name, attribute)] = f'{source.node.name} has a method {attribute}'
       elif any(modules.attributes[other.name].get(attribute) for other in others):
         found[(name, attribute)] = f'{source.node.name} has a module {attribute}'
   return found
 
 
-def _rewrite(modules: Modules, uses: list[Uses], decision: Decision) -> None:
+def _rewrite(modules: Modules, families: dict[str, str], uses: list[Uses], decision: Decision) -> None:
   more: dict[int, list[str]] = {}
+  gone = set().union(*(silent(decision, item) for item in uses))
+  spelled = rename_fields(modules, families, [item.found for item in uses], decision)
   for owner in modules.classes.values():
     own = [item.found for item in uses if item.found.owner is owner]
     related = modules.related(owner.name) - {owner.name}
-    added, notes = move_constants(owner, own, [item.found for item in uses if item.found.owner.name in related])
+    inherited = [item.found for item in uses if item.found.owner.name in related]
+    added, notes = move_constants(owner, own, inherited, gone, spelled[owner.name])
     more |= added
     owner.plan.assumptions += notes
   for item in uses:
@@ -168,10 +215,14 @@ def _mode_flags(modules: Modules, owner: Written, families: dict[str, str], deci
       flag = Flag(families[owner.name], method, item.arg)
       if not decision.goes(flag):
         continue
-      order = positions(node)
+      order, training = positions(node), decision.training[flag]
+      merged = decision.goes(Flag(flag.family, '__init__', flag.name))
+      value = getattr(default, 'value', None)
+      if value is None and default is not None and training and not merged:
+        value = False  # a method that is given None does not train
       found.append(ModeFlag(
-        item.arg, method, order.index(item.arg) if item.arg in order else None, decision.training[flag],
-        tuple(sorted(decision.reach[flag])), default is None, getattr(default, 'value', None),
+        item.arg, method, order.index(item.arg) if item.arg in order else None, training,
+        tuple(sorted(decision.reach[flag])), default is None, value,
       ))
   return tuple(found)
 
@@ -182,6 +233,7 @@ def _report(classes: Mapping[str, Written], families: dict[str, str], uses: list
       why = decision.kept.get(flag)
       named = polarity_of_name(flag.name) is not None
       if why is not None and (named or flag in decision.training):
-        text = f'{flag.name} stays an argument of {flag.method}: {why}'
+        what = 'a field' if flag.method == '__init__' else f'an argument of {flag.method}'
+        text = f'{flag.name} stays {what}: {why}'
         if text not in item.found.owner.plan.assumptions:
           item.found.owner.plan.assumptions.append(text)

@@ -19,17 +19,33 @@ def rewrite_method(decision: Decision, uses: Uses, more: dict[int, list[str]]) -
   """Registers the edits of one method.  more: arguments that calls take in addition, by the id of the call."""
   gone = silent(decision, uses)
   going = [flag for flag in uses.flags.values() if decision.goes(flag)]
+  going += [flag for flag in uses.fields.values() if decision.goes(flag)]
   rest = {flag: uses.others(flag, gone) for flag in going}
-  words = {node.id for nodes in rest.values() for node in nodes}
-  for name, (reading, statement) in uses.aliases.items():
-    if decision.goes(reading.flag) and name not in words:
-      _delete(uses, statement)
-      gone |= {id(node) for node in ast.walk(statement)}
+  words = {node.id for nodes in rest.values() for node in nodes if isinstance(node, ast.Name)}
+  merges = {id(statement) for statement, _, _ in uses.merged}
+  for name, (reading, alias) in uses.aliases.items():
+    if decision.goes(reading.flag) and name not in words and id(alias) not in merges:
+      _delete(uses, alias)
+  for statement, flag, _ in uses.merged:
+    if decision.goes(flag):
+      _merged(decision, uses, statement, flag, words)
   for flag in going:
+    for keeping in uses.keeping(flag):
+      _delete(uses, keeping)
     _read_mode(decision, uses, flag, rest[flag])
   _calls(decision, uses, more)
-  if going:
-    _signature(uses, going)
+  if any(flag in going for flag in uses.flags.values()):
+    _signature(uses, [flag for flag in going if flag in uses.flags.values()])
+
+
+def _merged(decision: Decision, uses: Uses, statement: ast.Assign, flag: Flag, words: set[str]) -> None:
+  """`train = merge_param('train', self.train, train)` goes, unless another variable takes it that is read."""
+  name = statement.targets[0].id  # type: ignore[attr-defined]
+  if name == flag.name or name not in words:
+    _delete(uses, statement)
+  else:
+    text = mode_text(decision, uses.found.owner.name, flag, uses.found.scope.receiver, False)
+    uses.found.owner.text.edits.replace(statement.value, text)
 
 
 def mode_text(decision: Decision, owner: str, flag: Flag, receiver: str, negated: bool) -> str:
@@ -38,11 +54,11 @@ def mode_text(decision: Decision, owner: str, flag: Flag, receiver: str, negated
   return attribute if decision.training[flag] == negated else f'not {attribute}'
 
 
-def _read_mode(decision: Decision, uses: Uses, flag: Flag, nodes: list[ast.Name]) -> None:
+def _read_mode(decision: Decision, uses: Uses, flag: Flag, nodes: list[ast.Name | ast.Attribute]) -> None:
   found, edits = uses.found, uses.found.owner.text.edits
   receiver = found.scope.receiver
-  own = [node for node in nodes if node.id == flag.name]
-  if flag in uses.stored or len(own) >= _MANY:
+  own = [node for node in nodes if isinstance(node, ast.Attribute) or node.id == flag.name]
+  if flag in uses.stored or len(own) >= _MANY and isinstance(own[0], ast.Name):
     body = found.node.body
     first = body[1] if len(body) > 1 and _is_text(body[0]) else body[0]
     start = edits.source.own_start(first)

@@ -55,6 +55,9 @@ def read_method(modules: Modules, owner: Written, name: str) -> Found:
     if not isinstance(item, ast.expr):
       continue
     parent = parents[item]
+    made = modules.made(owner.name, item.func) if isinstance(item, ast.Call) else None
+    if made is not None and name == '__init__':
+      found.sites.append(Site(owner, name, item, [(modules.classes[made], '__init__')], []))  # type: ignore[arg-type]
     if isinstance(item, ast.Attribute) and isinstance(item.ctx, ast.Load):
       _own_method(modules, found, item, parent)
     kinds = scope.kinds(item)
@@ -87,7 +90,7 @@ def _own_method(modules: Modules, found: Found, item: ast.Attribute, parent: ast
     names = modules.mro(found.owner.name)[1:]
     first = next((name for name in names if item.attr in modules.classes[name].methods), None)
     targets = [modules.classes[first]] if first is not None else []
-  if not targets or item.attr == '__init__' or any(_is_property(target.methods[item.attr]) for target in targets):
+  if not targets or any(_is_property(target.methods[item.attr]) for target in targets):
     return
   if isinstance(parent, ast.Call) and parent.func is item:
     found.sites.append(Site(found.owner, found.name, parent, [(target, item.attr) for target in targets], []))

@@ -6,7 +6,7 @@ import ast
 import dataclasses
 import io
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..plan import ClassPlan
@@ -102,7 +102,7 @@ def given(call: ast.Call, method: ast.FunctionDef) -> dict[str, ast.expr] | None
   return found
 
 
-def without(edits: Edits, start: int, end: int, nodes: list[ast.AST]) -> list[tuple[int, int]]:
+def without(edits: Edits, start: int, end: int, nodes: Sequence[ast.AST]) -> list[tuple[int, int]]:
   """Removes items of the list in parentheses that opens at or behind `start`; commas go with them, comments stay.
 
   nodes: what begins in the items that go.  A star that marks nothing any more goes too.
