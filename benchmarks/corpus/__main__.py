@@ -71,7 +71,7 @@ def compare(package: Package, options: argparse.Namespace) -> dict[str, Any]:
   """Returns what the cases of a package showed, or why there is nothing, as entries of its row."""
   try:
     source = fetch(package, options.cache)
-    return {'equivalence': compare_package(package, source, options.cache, options.timeout)}
+    return {'equivalence': compare_package(package, source, options.cache, options.timeout, words=[options.mode])}
   except CorpusError as error:
     return {'equivalence_failure': str(error)}
 
@@ -82,7 +82,7 @@ def _measure(package: Package, source: Path, options: argparse.Namespace) -> dic
     if copy.exists():
       raise CorpusError(f'{copy} exists; give --keep a new folder')
     copy_sources(source, copy)
-    seen = _probe(package, copy, Path(name) / 'result.json', options.timeout)
+    seen = _probe(package, copy, Path(name) / 'result.json', options)
     if options.imports:
       libraries = [fetch_library(requirement, options.cache / 'libraries') for requirement in package.needs]
       errors, count = no_longer_import(source, copy, seen['written'], libraries)
@@ -90,8 +90,9 @@ def _measure(package: Package, source: Path, options: argparse.Namespace) -> dic
   return seen
 
 
-def _probe(package: Package, copy: Path, result: Path, timeout: float) -> dict[str, Any]:
-  command = [sys.executable, '-m', 'benchmarks.corpus.probe', str(copy), str(result)]
+def _probe(package: Package, copy: Path, result: Path, options: argparse.Namespace) -> dict[str, Any]:
+  timeout = options.timeout
+  command = [sys.executable, '-m', 'benchmarks.corpus.probe', str(copy), str(result), options.mode]
   try:
     done = subprocess.run([*command, *['only-linen'] * package.only_linen], cwd=ROOT, stderr=subprocess.PIPE,
                           text=True, timeout=timeout, check=False)
@@ -116,6 +117,7 @@ def _arguments() -> argparse.Namespace:
   parser.add_argument('--keep', type=Path, metavar='DIR', help='keep the migrated copies in DIR')
   parser.add_argument('--cache', type=Path, default=CACHE, metavar='DIR', help='where the sources are kept')
   parser.add_argument('--fetch-only', action='store_true', help='download and unpack, nothing else')
+  parser.add_argument('--mode', choices=('argument', 'module'), default='argument', help='how train flags are written')
   parser.add_argument('--timeout', type=float, default=900, metavar='SECONDS', help='for one package')
   return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """One package in one process: migrate the models of its cases and compare both sides by computing.
 
-Run as `python -m benchmarks.corpus.equivalence SOURCE CASES.toml FOLDER RESULT.json`; the parent reads
+Run as `python -m benchmarks.corpus.equivalence SOURCE CASES.toml FOLDER RESULT.json MODE`; the parent reads
 RESULT.json.  `SOURCE` is the unpacked package, `FOLDER` gets the two roots `linen` and `nnx`.
 """
 from __future__ import annotations
@@ -21,16 +21,16 @@ from migrator.equivalence.verdicts import VARIABLES
 STAYS_LINEN = 'stays Linen'
 
 
-def compare(source: Path, cases_file: Path, folder: Path) -> dict[str, Any]:
+def compare(source: Path, cases_file: Path, folder: Path, mode: str = 'argument') -> dict[str, Any]:
   """Migrates and compares; returns plain JSON values."""
-  from migrator.codemod import migrate
+  from migrator.codemod import Options, migrate
   from migrator.codemod.write import write_files
 
   cases = read_cases(cases_file)
   linen, nnx = folder / 'linen', folder / 'nnx'
   absent = write_reduced(source, cases, linen, folder / 'stand-ins')
   shutil.copytree(linen, nnx)
-  result = migrate([nnx], nnx)
+  result = migrate([nnx], nnx, Options(mode=mode))
   write_files({change.path: change.after for change in result.files})
   (folder / 'manifest.json').write_text(result.manifest.to_json(), encoding='utf-8')
   reports = {report.name: report for report in result.classes}
@@ -85,4 +85,4 @@ def _row(case: Case, verdict: str, parts: dict[str, str] | None = None, error: f
 
 if __name__ == '__main__':
   places = [Path(word) for word in sys.argv[1:5]]
-  places[3].write_text(json.dumps(compare(*places[:3])), encoding='utf-8')
+  places[3].write_text(json.dumps(compare(*places[:3], *sys.argv[5:])), encoding='utf-8')

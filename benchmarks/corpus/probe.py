@@ -1,6 +1,6 @@
 """One package in one process: migrate a copy, write it, compile it, migrate it again; all measured.
 
-Run as `python -m benchmarks.corpus.probe COPY RESULT.json [only-linen]`; the parent reads RESULT.json.
+Run as `python -m benchmarks.corpus.probe COPY RESULT.json MODE [only-linen]`; the parent reads RESULT.json.
 """
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def general(reason: str) -> str:
   return re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"|\b\d+\b", '…', reason)
 
 
-def probe(copy: Path, only_linen: bool) -> dict[str, Any]:
+def probe(copy: Path, mode: str, only_linen: bool) -> dict[str, Any]:
   """Migrates the sources under `copy` in place and returns what was seen."""
   linen = linen_files(copy)
   broken_before = {file for file in copy.rglob('*.py') if does_not_compile(file)}
@@ -85,10 +85,10 @@ def probe(copy: Path, only_linen: bool) -> dict[str, Any]:
 
   _, parse_cpu, _ = timed(lambda: parse_all(linen))
   paths, callers = (linen, ()) if only_linen else ([copy], None)
-  result, run_cpu, run_wall = timed(lambda: migrate(paths, copy, Options(), callers))
+  result, run_cpu, run_wall = timed(lambda: migrate(paths, copy, Options(mode=mode), callers))
   peak = peak_megabytes()
   write_files({change.path: change.after for change in result.files})
-  again = migrate(paths, copy, Options(), callers)
+  again = migrate(paths, copy, Options(mode=mode), callers)
   return {
     'linen_files': len(linen),
     'files_written': len(result.files),
@@ -123,4 +123,4 @@ def _broken(copy: Path, broken_before: set[Path]) -> dict[str, str]:
 
 if __name__ == '__main__':
   target = Path(sys.argv[2])
-  target.write_text(json.dumps(probe(Path(sys.argv[1]), 'only-linen' in sys.argv[3:])), encoding='utf-8')
+  target.write_text(json.dumps(probe(Path(sys.argv[1]), sys.argv[3], 'only-linen' in sys.argv[4:])), encoding='utf-8')

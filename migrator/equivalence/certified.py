@@ -31,14 +31,14 @@ class CertifiedChecker(Checker):
     self._entries: dict[str, Entry] = {}
     self._seen: set[str] = set()
 
-  def check(self, case: Case) -> CaseResult:
+  def check(self, case: Case, numbers: bool | None = None) -> CaseResult:
     """Returns the certified result if nothing changed; else checks the case and says what changed."""
     self._seen.add(case.name)
     reasons = self._reasons(case)
     if not reasons and self._known is not None:
       self._entries[case.name] = self._known.entries[case.name]
       return self._entries[case.name].case_result(UNCHANGED)
-    result = super().check(case)
+    result = super().check(case, numbers)
     entry = entry_of(case, result, self.programs(case))
     if entry is not None:
       self._entries[case.name] = entry

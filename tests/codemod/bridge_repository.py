@@ -11,11 +11,11 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parents[2] / 'fixtures' / 'bridge'
 
 
-def migrated_tree(source: Path, target: Path) -> tuple[Path, Any]:
+def migrated_tree(source: Path, target: Path, mode: str = 'argument') -> tuple[Path, Any]:
   """Writes a migrated copy of a source tree; returns it and the result."""
-  from migrator.codemod import migrate
+  from migrator.codemod import Options, migrate
   shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__'))
-  result = migrate([target], target)
+  result = migrate([target], target, Options(mode=mode))
   for change in result.files:
     change.path.write_text(change.after)
   return target, result

@@ -11,9 +11,9 @@ from tests.codemod.bridge_repository import FOLDER, imported, migrated_tree, ren
 NAMES = {'Dense_0': 'linear1', 'BatchNorm_0': 'batch_norm', 'Dense_1': 'linear2'}
 
 
-@pytest.fixture(scope='module')
-def training(tmp_path_factory):
-  root, _ = migrated_tree(FOLDER / 'training', tmp_path_factory.mktemp('training') / 'repository')
+@pytest.fixture(scope='module', params=['argument', 'module'])
+def training(tmp_path_factory, request):
+  root, _ = migrated_tree(FOLDER / 'training', tmp_path_factory.mktemp('training') / 'repository', request.param)
   with imported(FOLDER / 'training', 'train') as before:
     pass
   with imported(root, 'train') as after:

@@ -9,6 +9,8 @@ from tests.end_to_end.programs import Program, lay_out, migrated
 def pytest_addoption(parser):
   parser.addoption('--update-golden', action='store_true',
                    help='write what the migration makes of every program as its golden result')
+  parser.addoption('--every-number', action='store_true',
+                   help='compute every case of every program in both modes, also where a proof shows that it is equal')
 
 
 @pytest.fixture(scope='session')

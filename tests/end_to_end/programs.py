@@ -2,12 +2,13 @@
 
 A program `fixtures/programs/<name>/linen.py` is the module `<name>`; a folder `linen/` in its place is the
 package `<name>`.  What the migration makes of it is kept as `nnx.py` or `nnx/`; files made beside the module
-(helpers) are kept in `nnx_beside/`.
+(helpers) are kept in `nnx_beside/`.  `nnx_module.py` is the result of `--mode module`, kept for some.
 """
 from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import runpy
 import shutil
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parents[2] / 'fixtures' / 'programs'
 NATIVE = ('native', 'helper')
 # What a program's EXPECT may say of a class, and the outcomes that satisfy it.
+_FLAG = re.compile(r'\b(train|training|is_training|deterministic|use_running_average)\b')
 OUTCOMES = {'native': NATIVE, 'bridged': ('bridged', 'left'), 'any': (*NATIVE, 'bridged', 'left')}
 
 
@@ -46,6 +48,16 @@ class Program:
     if (self.folder / 'nnx.py').is_file():
       found[f'{self.name}.py'] = (self.folder / 'nnx.py').read_bytes()
     return found
+
+  @property
+  def has_flags(self) -> bool:
+    """Tells whether the source has a train flag, so that `--mode module` may make something else of it."""
+    return any(_FLAG.search(data.decode()) for data in self.sources().values())
+
+  @property
+  def in_module_mode(self) -> Path:
+    """Where the reviewed result of `--mode module` lies, if there is one."""
+    return self.folder / 'nnx_module.py'
 
   def update_golden(self, result: Mapping[str, bytes]) -> None:
     """Replaces the reviewed result."""

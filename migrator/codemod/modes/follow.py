@@ -65,10 +65,15 @@ def _flags(found: Found, families: dict[str, str]) -> dict[str, Flag]:
     rows = possible_flags(found, families[found.owner.name])
     return {name: flag for name, flag in rows.items() if name in own and polarity_of_name(name) is not None}
   special = found.name.startswith('__') and found.name != '__call__'
-  decorated = any(not isinstance(item, ast.Attribute) or item.attr != 'nowrap' for item in found.node.decorator_list)
-  if special or decorated or not found.scope.receiver:
+  if special or _decorated(found) or not found.scope.receiver:
     return {}
   return possible_flags(found, families[found.owner.name])
+
+
+def _decorated(found: Found) -> bool:
+  """Tells whether something else may call a method with the arguments it is written with."""
+  names = [ast.unparse(item).rpartition('.')[2] for item in found.node.decorator_list]
+  return any(name not in ('abstractmethod', 'override', 'nowrap') for name in names)
 
 
 def _field_flags(modules: Modules, methods: list[Found], flags: dict[int, dict[str, Flag]]) -> dict[str, dict[str, Flag]]:
@@ -142,6 +147,8 @@ def _escapes(modules: Modules, methods: list[Found], families: dict[str, str]) -
     if name in families:
       yield families[name], None, 'its instances are given to other modules, which call them'
   for found in methods:
+    if _decorated(found):
+      yield families[found.owner.name], found.name, f'{found.owner.node.name}.{found.name} is decorated'
     for name, method, why in found.escapes:
       yield families[name], method, why
 

@@ -126,7 +126,7 @@ def _joined(uses: Uses, start: int, end: int) -> None:
 
 def _calls(decision: Decision, uses: Uses, more: dict[int, list[str]]) -> None:
   by_call: dict[int, tuple[Site, list[ast.expr]]] = {}
-  for site in uses.found.sites:
+  for site in [*uses.found.sites, *(told.site for told in uses.told)]:
     by_call.setdefault(id(site.node), (site, []))
   for told in uses.told:
     if leaves(decision, told):
