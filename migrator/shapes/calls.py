@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from rewrites.bridge import AS_LINEN
+
 from . import builtin_calls, oracle
 from .expressions import evaluate, expression_symbol
 from .frames import MAX_DEPTH, MAX_STEPS, Budget, Frame
@@ -316,6 +318,8 @@ def call_closure(
   it: Any, function: Closure, args: tuple[Value, ...], kwargs: dict[str, Value], node: ast.Call, frame: Any
 ) -> Value:
   """Interprets a function of the repository in place."""
+  if getattr(function.node, 'name', '') == AS_LINEN.name and function.module.name.endswith('nnx_helpers'):
+    return Unknown(f'what {AS_LINEN.name} makes of an NNX class is not followed', node.lineno)
   if frame.depth > MAX_DEPTH:
     it.not_general()
     return Unknown('calls are nested too deeply', node.lineno)
