@@ -58,6 +58,7 @@ class Argument:
     `nnx=helper(value)`; whoever writes it may ignore `unsupported`.
   linen_spelled, nnx_spelled: the default as the signature has it, where it is another
     object with the same effect (Linen's `dot_general=None` is NNX's `lax.dot_general`).
+  slip: factor by which a mistake of whoever writes it changes a number; None where no such mistake is made.
   """
 
   linen: str
@@ -70,6 +71,7 @@ class Argument:
   wrap: Helper | None = None
   linen_spelled: Any = SAME
   nnx_spelled: Any = SAME
+  slip: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,12 +274,16 @@ class Functions:
     helper is called with the arguments the Linen function got.
   exact: {Linen qualified name: Helper} for numerics='exact', where the function in
     `names` rounds in another order than Linen's.
+  forgettable: bare names of functions of one array, which a mistake leaves out (activations).
+  slips: numbers among the arguments, and the factor by which a mistake changes them.
   examples: before and after programs.
   """
 
   names: Mapping[str, str] = dataclasses.field(default_factory=dict)
   helpers: Mapping[str, Helper] = dataclasses.field(default_factory=dict)
   exact: Mapping[str, Helper] = dataclasses.field(default_factory=dict)
+  forgettable: tuple[str, ...] = ()
+  slips: Mapping[str, float] = dataclasses.field(default_factory=dict)
   examples: tuple[Example, ...] = ()
   notes: str = ''
 

@@ -32,6 +32,7 @@ class Registry:
   function_helpers: Mapping[str, Helper]
   exact_functions: Mapping[str, Helper]
   manual: Mapping[str, str]
+  tables: tuple[Functions, ...] = ()
 
 
 def collect(packages: Iterable[str] = PACKAGES) -> Registry:
@@ -57,6 +58,7 @@ def collect(packages: Iterable[str] = PACKAGES) -> Registry:
     function_helpers=_merged(table.helpers for table in tables),
     exact_functions=_merged(table.exact for table in tables),
     manual=_merged(row.names for row in rows if isinstance(row, Manual)),
+    tables=tuple(tables),
   )
 
 

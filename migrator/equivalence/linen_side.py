@@ -66,7 +66,7 @@ class LinenSide:
     ready = Prepared(case, model, inputs, {})
     self._programs = LinenPrograms(
       lambda mode, variables, arrays: self._apply(ready, mode, variables, arrays), initialise, shapes, inputs,
-      value_of(case.optimizer, self._names) if case.optimizer else None)
+      self._chain(case) if case.optimizer else None)
     listed = [[list(path), *described(leaf)] for path, leaf in flat(shapes).items()]
     return Message({'digest': inputs.digest(), 'variables': listed, 'plans': possible(inputs.arrays)})
 
@@ -141,12 +141,15 @@ class LinenSide:
     For every word of `body['moved']` a second answer: from parameters moved by one unit in the last place.
     """
     ready, mode, keys = self._request(message)
-    chain = value_of(ready.case.optimizer, self._names)
+    chain = self._chain(ready.case)
     with self._keys(keys):
       runs = list(trained(lambda variables: self._apply(ready, mode, variables, ready.inputs.arrays),
                           ready.variables, chain, message.body['count'], message.body['moved']))
     named = zip(('steps', *message.body['moved']), runs, strict=True)
     return Message({}, {path: array for name, run in named for path, array in in_group(name, run).items()})
+
+  def _chain(self, case: Case) -> Any:
+    return value_of(case.optimizer, self._names)
 
   def _request(self, message: Message) -> tuple[Prepared, str, str]:
     assert self._prepared is not None

@@ -42,6 +42,7 @@ from migrator.weights.sample_call import made_by_a_call
 
 # Numbers of a model that may be made although only shapes are wanted.
 LARGEST_CONCRETE = 10**8
+CONCRETE = 'the model was constructed with its numbers, not with shapes alone: {}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,13 +94,13 @@ class NnxSide:
     make = constructed
     try:
       try:
-        model, leaf_map = _placed(make, variables, manifest, case.model)
+        model, leaf_map, note = _placed(make, variables, manifest, case.model)
       except WeightsError:
         if not made_by_a_call(manifest):
           raise
         # As in Linen's init, a call makes the variables whose existence the class asks for.
         make = called
-        model, leaf_map = _placed(make, variables, manifest, case.model)
+        model, leaf_map, note = _placed(make, variables, manifest, case.model)
     except WeightsError as error:
       return Message({'digest': inputs.digest(), 'misfit': str(error)})
 
@@ -112,7 +113,7 @@ class NnxSide:
     known = [path[1:] for path in variables]
     own = {cast(Any, path) for path, _ in nnx.iter_modules(model)}
     paths = all_modules(module_paths(model, manifest, case.model, known), leaf_map, own)
-    return Message({'digest': inputs.digest(), 'leaves': len(leaf_map.rules),
+    return Message({'digest': inputs.digest(), 'leaves': len(leaf_map.rules), 'note': note,
                     'modules': [['/'.join(linen), '/'.join(map(str, own))] for linen, own in paths.items()]})
 
   def trace(self, message: Message) -> Message:
@@ -263,32 +264,39 @@ def _extra_outputs(run: Any, model: nnx.Module, inputs: Mapping[str, Any]) -> tu
 
 
 def _placed(make: Callable[[], nnx.Module], variables: dict[tuple[str, ...], Any], manifest: Manifest,
-            name: str) -> tuple[nnx.Module, LeafMap]:
-  """Returns the model with shapes alone, and the place of every variable in it; raises WeightsError."""
-  model = _abstract(make, sum(int(np.prod(leaf.shape)) for leaf in variables.values()))
+            name: str) -> tuple[nnx.Module, LeafMap, str]:
+  """Returns the model with shapes alone, the place of every variable in it, and a note; raises WeightsError."""
+  model, note = _abstract(make, sum(int(np.prod(leaf.shape)) for leaf in variables.values()))
   leaf_map = convert_state.map_for(nested(variables), manifest, name, model)
   convert_state.checked(leaf_map, transform.forward(leaf_map, variables), nnx_leaves.weights(model))
-  return model, leaf_map
+  return model, leaf_map, note
 
 
-def _abstract(make: Callable[[], nnx.Module], size: int) -> nnx.Module:
-  """Returns the model with shapes alone; a small one whose attributes hold plain arrays with their values.
+def _abstract(make: Callable[[], nnx.Module], size: int) -> tuple[nnx.Module, str]:
+  """Returns the model with shapes alone; or with its numbers, and a note that says why.
 
-  Such arrays are no weights, so nothing else tells their values, and the call may need them while tracing.
+  Plain arrays among its attributes are no weights, so nothing else tells their values, and the call may need
+  them while tracing; then a model that is not too large is constructed as it is.
   """
   try:
     with uncounted_draws():
       model = nnx.eval_shape(make)
   except WeightsError:
     raise
-  except (TypeError, ValueError):
+  # Flax refuses a constructor whose arrays cannot leave its trace with either of them.
+  except (TypeError, ValueError) as error:
     if size > LARGEST_CONCRETE:
       raise
-    return make()
+    return make(), CONCRETE.format(f'with shapes alone it fails ({" ".join(str(error).split())[:200]})')
   arrays = jax.ShapeDtypeStruct | jax.Array | np.ndarray
-  plain = any(isinstance(leaf, arrays) for _, module in nnx.iter_modules(model)
-              for leaf in jax.tree.leaves(list(vars(module).values()), is_leaf=_is_held_apart))
-  return make() if plain and size <= LARGEST_CONCRETE else model
+  plain = ['/'.join((*map(str, path), name)) for path, module in nnx.iter_modules(model)
+           for name, value in vars(module).items()
+           if any(isinstance(leaf, arrays) for leaf in jax.tree.leaves(value, is_leaf=_is_held_apart))]
+  if not plain:
+    return model, ''
+  if size > LARGEST_CONCRETE:
+    return model, f'the values of {plain[0]}, a plain array, are not known: the model is too large to be constructed'
+  return make(), CONCRETE.format(f'{", ".join(sorted(plain)[:3])} are plain arrays, constants of the model')
 
 
 def _is_held_apart(value: Any) -> bool:

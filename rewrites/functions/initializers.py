@@ -35,6 +35,7 @@ RECORD = Functions(
     **{f'flax.linen.initializers.{name}': f'flax.nnx.initializers.{name}' for name in _NAMES},
     **{f'flax.linen.{name}': f'flax.nnx.initializers.{name}' for name in _TOP_LEVEL},
   },
+  slips={'stddev': 2.0},
   examples=(
     Example(
       'from flax import linen as nn\n\ninit = nn.initializers.normal(0.02)\n',

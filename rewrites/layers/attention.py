@@ -60,7 +60,7 @@ _ARGUMENTS = (
   same('qkv_features', None),
   same('out_features', None),
   same('broadcast_dropout', True),
-  same('dropout_rate', 0.0),
+  same('dropout_rate', 0.0, slip=0.5),
   same('deterministic', None, on_call='deterministic'),
   PRECISION,
   KERNEL_INIT,

@@ -39,8 +39,8 @@ RECORD = Layer(
   arguments=(
     Argument('use_running_average', 'use_running_average', None, False, on_call='use_running_average'),
     same('axis', -1),
-    same('momentum', 0.99),
-    same('epsilon', 1e-5),
+    same('momentum', 0.99, slip=0.9),
+    same('epsilon', 1e-5, slip=10.0),
     *dtypes(),
     USE_BIAS,
     USE_SCALE,

@@ -14,7 +14,7 @@ RECORD = Layer(
   nnx='flax.nnx.Dropout',
   member='dropout',
   arguments=(
-    same('rate', keyword=False),
+    same('rate', keyword=False, slip=0.5),
     same('broadcast_dims', ()),
     Argument('deterministic', 'deterministic', None, False, on_call='deterministic'),
     same('rng_collection', 'dropout'),

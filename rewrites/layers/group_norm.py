@@ -47,7 +47,7 @@ RECORD = Layer(
   arguments=(
     same('num_groups', 32, keyword=False),
     same('group_size', None, keyword=False),
-    same('epsilon', 1e-6),
+    same('epsilon', 1e-6, slip=10.0),
     *dtypes(),
     USE_BIAS,
     USE_SCALE,

@@ -30,7 +30,7 @@ RECORD = Layer(
   nnx='flax.nnx.InstanceNorm',
   member='instance_norm',
   arguments=(
-    same('epsilon', 1e-6),
+    same('epsilon', 1e-6, slip=10.0),
     *dtypes(),
     USE_BIAS,
     USE_SCALE,

@@ -19,7 +19,7 @@ RECORD = Layer(
   nnx='flax.nnx.RMSNorm',
   member='rms_norm',
   arguments=(
-    same('epsilon', 1e-6),
+    same('epsilon', 1e-6, slip=10.0),
     *dtypes(),
     USE_SCALE,
     SCALE_INIT,

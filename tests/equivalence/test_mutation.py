@@ -10,6 +10,7 @@ from migrator.equivalence import Case
 from migrator.equivalence.mutation import mutate_checks
 from migrator.equivalence.mutation.edits import KINDS, edits_of
 from migrator.failure import Failure
+from rewrites.slips import slips
 
 SOURCE = '''
 from flax import nnx
@@ -36,7 +37,8 @@ def test_every_kind_of_mistake_is_made_where_it_fits():
   edits = edits_of(SOURCE, frozenset({'Block'}))
   assert {edit.what for edit in edits} == {
     'relu dropped', 'self.norm not called', 'self.other not called', 'bias of Linear dropped',
-    'epsilon 1e-05 instead of 1e-06', 'momentum 0.81 instead of 0.9', 'epsilon 0.001 in BatchNorm',
+    'bias of LayerNorm dropped', 'bias of BatchNorm dropped',
+    'epsilon 1e-05 instead of 1e-06', 'momentum 0.81 instead of 0.9', 'epsilon 0.0001 in BatchNorm',
     'axis -2 instead of -1', "padding 'VALID' instead of 'SAME'", 'use_running_average inverted',
     'scale_init replaced', 'operands of - swapped', 'x not added'}
   assert len(KINDS) == 11 and all(kind.__doc__ for kind in KINDS)
@@ -44,6 +46,15 @@ def test_every_kind_of_mistake_is_made_where_it_fits():
     broken = edit.applied(SOURCE)
     assert ast.dump(ast.parse(broken)) != ast.dump(ast.parse(SOURCE))
     assert broken.splitlines()[:edit.line - 1] == SOURCE.splitlines()[:edit.line - 1]
+
+
+def test_what_flax_calls_things_is_read_from_the_records():
+  known = slips()
+  assert {'relu', 'gelu', 'softmax'} <= known.activations and 'one_hot' not in known.activations
+  assert {'Linear', 'Conv', 'ConvTranspose', 'MultiHeadAttention', 'LayerNorm'} <= known.with_bias
+  assert 'RMSNorm' not in known.with_bias and known.defaults['RMSNorm'] == {'epsilon': pytest.approx(1e-5)}
+  assert {'epsilon', 'momentum', 'rate', 'dropout_rate', 'stddev'} == set(known.numbers)
+  assert {'deterministic', 'use_running_average', 'decode'} == known.flags
 
 
 @pytest.fixture(scope='module')

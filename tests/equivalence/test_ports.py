@@ -3,8 +3,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import impala_port
 import jax
 import jax.numpy as jnp
+import optax
 import port_models
 import pytest
 from flax import linen as nn
@@ -118,6 +120,39 @@ def test_three_mistakes_are_found_and_named_with_lines_in_one_run():
     assert f'{file}:{line_of(text)})' in found[place].partition('| NNX')[2], found[place]
   assert 'epsilon' in found['encoder/layers/0/norm2'] and 'wiring' in found['encoder/layers/1/drop2']
   assert 'factor' in found['stem_norm']
+
+
+def test_three_slips_in_the_port_of_an_agent_are_found_and_named_with_lines_in_one_run():
+  result = assert_equivalent(impala_port.Agent(), lambda rngs: impala_port.NnxAgent(rngs=rngs), impala_port.frames(),
+                             numerics='exact', numbers=False)
+  assert {str(proof.verdict) for proof in result.proofs} == {'same program'}
+  with pytest.raises(AssertionError) as caught:
+    assert_equivalent(impala_port.Agent(), lambda rngs: impala_port.NnxAgent(slips=True, rngs=rngs), impala_port.frames())
+  text = str(caught.value)
+  lines = [line.partition('| NNX ')[2] for line in text.splitlines() if line.startswith('  Linen ') and '[eval' in line]
+  # The pooling is a part of its stack, which hands it to both of its blocks.
+  places = {'(root)': 'mean over the batch too', 'first/blocks/0/conv2': 'relu between the convolutions',
+            'second': 'mean instead of maximum', 'second/blocks/0/conv1': 'mean instead of maximum',
+            'second/blocks/1/conv1': 'mean instead of maximum'}
+  assert {line.split(' ')[0] for line in lines} == set(places), text
+  source = Path(impala_port.__file__).read_text(encoding='utf-8').splitlines()
+  for line in lines:
+    number = next(k for k, words in enumerate(source, 1) if f'# slip: {places[line.split(" ")[0]]}' in words)
+    assert f'impala_port.py:{number})' in line, text
+  assert 'eval: differs' in text and 'gradient of params: differs' in text
+
+
+CHAINS = {'sgd': optax.sgd(0.1), 'clipped': optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-2))}
+
+
+@pytest.mark.parametrize('name', list(CHAINS))
+def test_the_step_of_a_given_optimizer_is_proved_or_run(name):
+  options = {'optimizer': CHAINS[name], 'initializers': False, 'extra_inputs': False}
+  result = assert_equivalent(Net(), Port(rngs=nnx.Rngs(0)), X, **options)
+  step = {proof.mode: proof.verdict for proof in result.proofs}['step']
+  assert step.is_equal and ('20 training steps' in verdicts(result)) is not step.is_exact
+  with pytest.raises(AssertionError, match=r'step \(proof\): differs'):
+    assert_equivalent(Net(), Port(rngs=nnx.Rngs(0)), X, nnx_optimizer=optax.sgd(0.2), **options)
 
 
 def test_a_right_port_of_many_blocks_is_proved_without_numbers():

@@ -5,12 +5,11 @@ import ast
 import dataclasses
 from collections.abc import Callable, Iterator
 
-ACTIVATIONS = frozenset(('relu', 'gelu', 'silu', 'swish', 'tanh', 'sigmoid', 'elu', 'leaky_relu', 'softmax', 'softplus',
-                         'relu6', 'hard_swish', 'hard_tanh', 'log_softmax', 'celu', 'selu', 'glu'))
-WITH_BIAS = frozenset(('Linear', 'LinearGeneral', 'Conv', 'ConvTranspose', 'MultiHeadAttention'))
-NORMS = frozenset(('LayerNorm', 'BatchNorm', 'GroupNorm', 'RMSNorm', 'InstanceNorm'))
-FLAGS = frozenset(('deterministic', 'use_running_average', 'train', 'training'))
-NUMBERS = {'epsilon': 10.0, 'momentum': 0.9, 'rate': 0.5, 'stddev': 2.0}
+from migrator.equivalence.ports.flags import TRAINING
+from rewrites.slips import BIAS, INITIALIZER, PADDINGS, slips
+
+# What Flax calls things is in the records; these are names of the user's.
+FLAGS = slips().flags | set(TRAINING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +74,7 @@ def _name(node: ast.AST) -> str:
 
 def activation(source: Source, node: ast.AST) -> Iterator[Edit]:
   """An activation is forgotten."""
-  if isinstance(node, ast.Call) and _name(node) in ACTIVATIONS and node.args:
+  if isinstance(node, ast.Call) and _name(node) in slips().activations and node.args:
     yield source.replaced(node, f'({source.of(node.args[0])})', f'{_name(node)} dropped')
 
 
@@ -91,26 +90,29 @@ def layer(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 def bias(source: Source, node: ast.AST) -> Iterator[Edit]:
   """A layer loses its bias."""
-  if isinstance(node, ast.Call) and _name(node) in WITH_BIAS and node.keywords \
-      and not any(word.arg == 'use_bias' for word in node.keywords):
+  if isinstance(node, ast.Call) and _name(node) in slips().with_bias and node.keywords \
+      and not any(word.arg == BIAS for word in node.keywords):
     last = node.keywords[0]
-    yield source.replaced(last, f'use_bias=False, {source.of(last)}', f'bias of {_name(node)} dropped')
+    yield source.replaced(last, f'{BIAS}=False, {source.of(last)}', f'bias of {_name(node)} dropped')
 
 
 def number(source: Source, node: ast.AST) -> Iterator[Edit]:
   """Another epsilon, momentum, rate."""
-  if isinstance(node, ast.keyword) and node.arg in NUMBERS and isinstance(node.value, ast.Constant) \
+  if isinstance(node, ast.keyword) and node.arg in slips().numbers and isinstance(node.value, ast.Constant) \
       and isinstance(node.value.value, float):
-    changed = node.value.value * NUMBERS[node.arg]
+    changed = node.value.value * slips().numbers[str(node.arg)]
     yield source.replaced(node.value, repr(changed), f'{node.arg} {changed:g} instead of {node.value.value:g}')
 
 
-def default_epsilon(source: Source, node: ast.AST) -> Iterator[Edit]:
-  """A norm with the epsilon of another library."""
-  if isinstance(node, ast.Call) and _name(node) in NORMS and node.keywords \
-      and not any(word.arg == 'epsilon' for word in node.keywords):
-    first = node.keywords[0]
-    yield source.replaced(first, f'epsilon=1e-3, {source.of(first)}', f'epsilon 0.001 in {_name(node)}')
+def default(source: Source, node: ast.AST) -> Iterator[Edit]:
+  """A layer that is not told a number is told a wrong one, such as the epsilon of another library."""
+  if not isinstance(node, ast.Call) or not node.keywords:
+    return
+  given = {word.arg for word in node.keywords}
+  for name, value in slips().defaults.get(_name(node), {}).items():
+    if name not in given:
+      first = node.keywords[0]
+      yield source.replaced(first, f'{name}={value:g}, {source.of(first)}', f'{name} {value:g} in {_name(node)}')
 
 
 def axis(source: Source, node: ast.AST) -> Iterator[Edit]:
@@ -127,10 +129,9 @@ def axis(source: Source, node: ast.AST) -> Iterator[Edit]:
 
 def padding(source: Source, node: ast.AST) -> Iterator[Edit]:
   """Another padding."""
-  swapped = {'SAME': "'VALID'", 'VALID': "'SAME'"}
   if isinstance(node, ast.keyword) and node.arg == 'padding' and isinstance(node.value, ast.Constant) \
-      and node.value.value in swapped:
-    text = swapped[node.value.value]
+      and node.value.value in PADDINGS:
+    text = PADDINGS[node.value.value]
     yield source.replaced(node.value, text, f'padding {text} instead of {source.of(node.value)}')
 
 
@@ -145,7 +146,7 @@ def flag(source: Source, node: ast.AST) -> Iterator[Edit]:
 def initializer(source: Source, node: ast.AST) -> Iterator[Edit]:
   """Another initializer."""
   if isinstance(node, ast.keyword) and (node.arg or '').endswith('_init') and isinstance(node.value, ast.Call | ast.Attribute):
-    yield source.replaced(node.value, 'nnx.initializers.constant(0.5)', f'{node.arg} replaced')
+    yield source.replaced(node.value, INITIALIZER, f'{node.arg} replaced')
 
 
 def operands(source: Source, node: ast.AST) -> Iterator[Edit]:
@@ -163,4 +164,4 @@ def residual(source: Source, node: ast.AST) -> Iterator[Edit]:
     yield source.replaced(node, f'({source.of(node.right)})', f'{node.left.id} not added')
 
 
-KINDS: tuple[Kind, ...] = (activation, layer, bias, number, default_epsilon, axis, padding, flag, initializer, operands, residual)
+KINDS: tuple[Kind, ...] = (activation, layer, bias, number, default, axis, padding, flag, initializer, operands, residual)

@@ -8,7 +8,7 @@ from typing import Any
 from flax import linen as nn
 from flax import nnx
 
-from migrator.equivalence import linen_side, nnx_side
+from migrator.equivalence import linen_side, nnx_side, training_steps
 from migrator.equivalence.cases import Case
 from migrator.equivalence.linen_keys import Draw
 from migrator.equivalence.models import arrays_of
@@ -35,6 +35,8 @@ from migrator.weights.variables import flatten
 
 NUMERICS = ('idiomatic', 'exact')
 NO_MANIFEST = Manifest({})
+# What a report calls an optimizer that is no text.
+GIVEN = 'the given optimizer'
 LinenPath = tuple[str, ...]
 
 
@@ -43,7 +45,8 @@ def assert_equivalent(
     mapping: Mapping[str, str] | None = None, modes: Mapping[str, Flags] | None = None,
     numerics: str = 'idiomatic', keywords: Mapping[str, Any] | None = None, method: str = '__call__',
     mutable: Sequence[str] | None = None, gradients: bool = True, initializers: bool = True,
-    numbers: bool = True, tolerance: float = 1e-5) -> CaseResult:
+    numbers: bool = True, tolerance: float = 1e-5, optimizer: Any = None, nnx_optimizer: Any = None,
+    extra_inputs: bool = True) -> CaseResult:
   """Asserts that an NNX module computes what a Linen module computes.
 
   Which NNX leaf is which Linen variable is inferred from shapes, layers and names.  Both modules then
@@ -68,6 +71,10 @@ def assert_equivalent(
     gradients, initializers: compare these too.
     numbers: run both modules too; False leaves it to the proofs, which need no weights and no compilation.
     tolerance: largest error that 'idiomatic' accepts, relative to the scale of the reference.
+    optimizer: the optax chain of a training step, adamw when None; a step is proved, and twenty are run side by
+      side where it is not proved to be the same program.
+    nnx_optimizer: that of the NNX side where it is another one.
+    extra_inputs: run both for inputs with a not-a-number, large, masked and shorter ones too.
 
   Returns:
     The result, with every proof and every number.
@@ -81,7 +88,8 @@ def assert_equivalent(
   _refuse_wrong(linen_module, nnx_module, modes, numerics, method)
   result, port, model = compare_port(
     linen_module, nnx_module, *args, rngs=rngs, mapping=mapping, modes=modes, keywords=keywords, method=method,
-    mutable=mutable, gradients=gradients, initializers=initializers, numbers=numbers, tolerance=tolerance)
+    mutable=mutable, gradients=gradients, initializers=initializers, numbers=numbers, tolerance=tolerance,
+    optimizer=optimizer, nnx_optimizer=nnx_optimizer, extra_inputs=extra_inputs)
   if not is_accepted(result, numerics):
     raise AssertionError(failure_text(result, port, linen_module, model, numerics))
   return result
@@ -92,7 +100,8 @@ def compare_port(
     rngs: Sequence[str] | None = None, mapping: Mapping[str, str] | None = None,
     modes: Mapping[str, Flags] | None = None, keywords: Mapping[str, Any] | None = None, method: str = '__call__',
     mutable: Sequence[str] | None = None, gradients: bool = True, initializers: bool = True, numbers: bool = True,
-    tolerance: float = 1e-5) -> tuple[CaseResult, PortMap, nnx.Module]:
+    tolerance: float = 1e-5, optimizer: Any = None, nnx_optimizer: Any = None,
+    extra_inputs: bool = True) -> tuple[CaseResult, PortMap, nnx.Module]:
   """Compares as `assert_equivalent` does, and returns what was found, whatever it is.
 
   Returns:
@@ -103,12 +112,16 @@ def compare_port(
   """
   linen, classes, draws = _linen(linen_module, args, keywords or {}, modes, rngs, mutable, method, tolerance,
                                  gradients)
+  case = dataclasses.replace(linen.case, extra_inputs=extra_inputs,
+                             optimizer=linen.case.optimizer if optimizer is None else GIVEN)
+  linen = dataclasses.replace(linen, case=case)
   model, make = _built(nnx_module, linen.case)
   port = infer(flatten(linen.variables), classes, model, mapping)
   placed = streams.place(model, [path for path, _ in draws], port.modules)
   port = dataclasses.replace(port, modules={**port.modules, **placed})
   streams.rename(model, draws, port.modules)
-  return _run(linen, model, make, port, initializers, numbers), port, model
+  chains = optimizer, optimizer if nnx_optimizer is None else nnx_optimizer
+  return _run(linen, model, make, port, initializers, numbers, chains), port, model
 
 
 def _linen(module: nn.Module, args: tuple[Any, ...], keywords: Mapping[str, Any],
@@ -146,22 +159,22 @@ def _built(given: Any, case: Case) -> tuple[nnx.Module, Callable[[], nnx.Module]
 
 
 def _run(linen: linen_side.Prepared, model: nnx.Module, make: Callable[[], nnx.Module] | None, port: PortMap,
-         initializers: bool, numbers: bool) -> CaseResult:
+         initializers: bool, numbers: bool, chains: tuple[Any, Any]) -> CaseResult:
   variables, case = arrays_of(linen.variables), linen.case
   loaded = nnx.clone(model)
   weights = PortWeights(loaded, variables, port.leaves)
   there = dataclasses.replace(case, eval=_flags(case.eval, model, case), train=_flags(case.train, model, case))
   ready = nnx_side.Prepared(there, NO_MANIFEST, loaded, linen.inputs, {}, variables, weights)
-  linen_port = LinenPort(root_of(linen.model))
+  linen_port = LinenPort(root_of(linen.model), chains[0])
   linen_port.use(linen)
   # They speak as worker processes do.
   one: Any = LocalWorker('linen', linen_port)
-  other: Any = LocalWorker('nnx', NnxPort(ready, port, make or (lambda: nnx.clone(model))))
+  other: Any = LocalWorker('nnx', NnxPort(ready, port, make or (lambda: nnx.clone(model)), chains[1]))
   proof = PortProof(case, NO_MANIFEST, one, other, TIMEOUT, make is not None and initializers)
   proofs = proof.proofs()
   result = CaseResult(case.name, case.model, notes=(NO_NUMBERS,))
   if numbers:
-    result = CaseRun(case, NO_MANIFEST, one, other, TIMEOUT).result()
+    result = CaseRun(case, NO_MANIFEST, one, other, TIMEOUT, *training_steps.asked(proofs)).result()
   result = dataclasses.replace(result, proofs=proofs, modules=proof.modules())
   if not (initializers and numbers):
     return result

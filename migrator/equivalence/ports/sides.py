@@ -17,7 +17,7 @@ from migrator.equivalence import linen_side, nnx_side
 from migrator.equivalence.cases import Case
 from migrator.equivalence.linen_keys import Draw, constant_keys
 from migrator.equivalence.linen_side import CONSTANT_KEY, LinenSide
-from migrator.equivalence.models import CallInputs, arrays_of, nested, value_of
+from migrator.equivalence.models import CallInputs, arrays_of, nested
 from migrator.equivalence.nnx_keys import replay
 from migrator.equivalence.nnx_side import NnxSide
 from migrator.equivalence.ports.infer import PortMap
@@ -33,10 +33,14 @@ SAMPLES = 4
 
 
 class LinenPort(LinenSide):
-  """Serves requests about one live Linen module."""
+  """Serves requests about one live Linen module.  chain: the optimizer, if it is no text of the case."""
 
-  def __init__(self, root: Path = Path()):
+  def __init__(self, root: Path = Path(), chain: Any = None):
     super().__init__(root)
+    self._given_chain = chain
+
+  def _chain(self, case: Case) -> Any:
+    return super()._chain(case) if self._given_chain is None else self._given_chain
 
   def variables_of(self, ready: linen_side.Prepared) -> dict[str, Any]:
     """Returns the random variables of a module."""
@@ -89,11 +93,15 @@ class NnxPort(NnxSide):
 
   port: which leaf and module is which; modules that only draw are among them.
   make: constructs the module anew, or copies it where no constructor is known.
+  chain: the optimizer, if it is no text of the case.
   """
 
-  def __init__(self, ready: nnx_side.Prepared, port: PortMap, make: Callable[[], nnx.Module]):
+  def __init__(self, ready: nnx_side.Prepared, port: PortMap, make: Callable[[], nnx.Module], chain: Any = None):
     super().__init__(root_of(ready.model))
-    self._prepared, self._port, self._make = ready, port, make
+    self._prepared, self._port, self._make, self._given_chain = ready, port, make, chain
+
+  def _chain(self, case: Case) -> Any:
+    return super()._chain(case) if self._given_chain is None else self._given_chain
 
   def describe(self, message: Message) -> Message:
     ready = self._ready()
@@ -102,7 +110,7 @@ class NnxPort(NnxSide):
     def call_of(model: nnx.Module, mode: str) -> Any:
       return self._call(ready, model, mode)[0]
 
-    optimizer = value_of(ready.case.optimizer, self._names) if ready.case.optimizer else None
+    optimizer = self._chain(ready.case) if ready.case.optimizer else None
     # The model with its numbers: plain arrays among its attributes are no weights, and calls may need them.
     self._programs = NnxPrograms(AbstractModel(nnx.clone(ready.model), self._port.leaves, variables), self._make, call_of,
                                  nested(variables), ready.inputs, optimizer)

@@ -110,7 +110,8 @@ class CaseProof:
       return ModeProof(WEIGHTS, Verdict.DIFFERS, outputs=len(linen['variables']), reason=nnx['misfit'])
     self._plans, self._programs.linen_paths = linen['plans'], {own: path for path, own in nnx['modules']}
     words = 'every leaf of either side is used exactly once, with its shape and dtype'
-    return ModeProof(WEIGHTS, Verdict.SAME_PROGRAM, outputs=nnx['leaves'], assumptions=(words,))
+    notes = (words, nnx['note']) if nnx.get('note') else (words,)
+    return ModeProof(WEIGHTS, Verdict.SAME_PROGRAM, outputs=nnx['leaves'], assumptions=notes)
 
   def _forward(self, mode: str) -> list[ModeProof]:
     try:

@@ -61,8 +61,22 @@ def cut(linen: Program, nnx: Program, linen_path: Callable[[str], str], rules: d
 
 
 def _lines(program: Program, borders: Mapping[str, Border]) -> dict[Border, str]:
-  return {borders[name]: item.line for item in program.equations()
-          if item.op == 'name' and (name := dict(item.params)['name']) in borders}
+  """Returns where the modules are called; a mark without a line has that of the call it is in."""
+  found: dict[Border, str] = {}
+  seen: set[int] = set()
+
+  def visit(block: int, around: str) -> None:
+    seen.add(block)
+    for item in program.blocks[block].equations:
+      line = item.line or around
+      if item.op == 'name' and line and (name := dict(item.params)['name']) in borders:
+        found.setdefault(borders[name], line)
+      for inner in (number for _, numbers in item.blocks for number in numbers):
+        if inner not in seen:
+          visit(inner, line)
+
+  visit(0, '')
+  return found
 
 
 def _cutting(table: Table, borders: Mapping[str, Border], shared: set[Border], held: dict[Border, int],

@@ -17,7 +17,11 @@ NO_GRADIENT = 'no gradient comes back to its output in'
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-  """One difference.  key: names it on both sides, '' for none.  linen, nnx: the expressions, if both exist."""
+  """One difference.
+
+  key: names it on both sides, '' for none.  linen, nnx: the expressions, if both exist.
+  lines: of the border on either side, for where the expressions have none.
+  """
 
   path: str
   place: str
@@ -33,7 +37,8 @@ def differences(cut: Cut, placed: Collection[str]) -> list[Found]:
 
   placed: paths of the Linen modules that have a counterpart.
   """
-  found = [Found(border.path, _place(border), border.text(), linen, nnx) for border, linen, nnx in cut.differing()]
+  found = [Found(border.path, _place(border), border.text(), linen, nnx, '', cut.mark_lines.get(border, ('', '')))
+           for border, linen, nnx in cut.differing()]
   missing = _missing(cut, placed)
   if missing and missing[0].path and any(border.kind == BACK for border in cut.missing) and not any(
       border.kind != BACK for border in cut.missing):
@@ -123,6 +128,6 @@ def _explained(cut: Cut, item: Found) -> tuple[str, tuple[str, str]]:
   moves = ('bcast', 'reshape', 'transpose', 'convert_element_type')
   around = next((left for left, _ in reversed(path[:-1]) if cut.table.nodes[left].op not in moves), None)
   words = cause(cut.table, *path[-1], around)
-  lines = tuple(next((known[pair[side]] for pair in reversed(path) if known.get(pair[side])), '')
+  lines = tuple(next((known[pair[side]] for pair in reversed(path) if known.get(pair[side])), item.lines[side])
                 for side, known in enumerate((cut.linen_lines, cut.nnx_lines)))
   return words, (lines[0], lines[1])
