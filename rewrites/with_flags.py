@@ -5,6 +5,9 @@ from __future__ import annotations
 from rewrites.record import Helper
 
 _WITH_FLAGS = '''
+_RUNNING = contextvars.ContextVar('classes whose methods run', default=frozenset())
+
+
 @functools.cache
 def _with_flags(nnx_class, method, flags):
   original = getattr(nnx_class, method)
@@ -18,6 +21,8 @@ def _with_flags(nnx_class, method, flags):
 
   @functools.wraps(original)
   def call(*args, **kwargs):
+    if type(args[0]) in _RUNNING.get():
+      return original(*args, **kwargs)  # called by a method of its own, which is NNX
     bound = signature.bind(*args, **kwargs)
     module, *_ = bound.args
     values = {name: bound.arguments.pop(name, *default) for name, (_, _, *default) in flags}
@@ -33,7 +38,13 @@ def _with_flags(nnx_class, method, flags):
         attribute = meaning.removeprefix('not ')
         value = values[name] if attribute == meaning else not values[name]
         module.set_attributes(**{attribute: value}, raise_if_not_found=False)
-    return None if method == '__init__' else original(*rest.args, **rest.kwargs)
+    if method == '__init__':
+      return None
+    token = _RUNNING.set(_RUNNING.get() | {type(module)})
+    try:
+      return original(*rest.args, **rest.kwargs)
+    finally:
+      _RUNNING.reset(token)
 
   call.__signature__ = signature
   names = {key: getattr(nnx_class, key) for key in ('__module__', '__qualname__', '__doc__')}
@@ -54,4 +65,4 @@ def with_flags(nnx_class, method='__call__', /, **flags):
   return _with_flags(nnx_class, method, tuple(flags.items()))
 '''
 
-WITH_FLAGS = Helper('with_flags', _WITH_FLAGS, ('import functools', 'import inspect'))
+WITH_FLAGS = Helper('with_flags', _WITH_FLAGS, ('import contextvars', 'import functools', 'import inspect'))
