@@ -250,3 +250,12 @@ def test_linen_code_sets_the_mode_by_its_flags(tmp_path):
     assert set(np.unique(noisy)) == {0.0, 4.0}
     assert set(np.unique(use.positional(x))) == {0.0, 6.0}
     assert set(np.unique(use.method(x))) == {0.0, 2.0}
+
+
+def test_the_readme_shows_what_comes_out(follow):
+  from pathlib import Path
+
+  readme = (Path(__file__).resolve().parents[2] / 'README.md').read_text()
+  before, after = readme.split('### Train flags')[1].split('```python\n')[1:3]
+  text, stays = follow(before.split('```')[0])
+  assert after.split('```')[0] in text and not stays
