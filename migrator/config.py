@@ -15,6 +15,8 @@ CHOICES = {
   'numerics': ('idiomatic', 'exact'),
 }
 
+LISTS = ('select', 'ignore')
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -25,6 +27,7 @@ class Settings:
   names: 'idiomatic' member names (`linear1`) or 'linen' ones (`Dense_0`).
   numerics: 'idiomatic' NNX layers, or 'exact' with helpers where NNX rounds in another order.
   jobs: processes used to migrate.
+  select, ignore: classes and codes of findings, as the options of the same names.
   manifest: file of the manifest, relative to the project's folder.
   cases: what `check` runs: a list of tables, or the name of a file; None when there are none here.
   """
@@ -33,6 +36,8 @@ class Settings:
   names: str = 'idiomatic'
   numerics: str = 'idiomatic'
   jobs: int = 1
+  select: tuple[str, ...] = ()
+  ignore: tuple[str, ...] = ()
   manifest: str = MANIFEST
   cases: list[Any] | str | None = None
 
@@ -56,7 +61,8 @@ def read_settings(project: Path) -> Settings:
     raise Failure(f'{file}: tool.linen2nnx must be a table, [tool.linen2nnx]')
   for key, value in table.items():
     _check(file, key, value)
-  return Settings(**table)
+  lists = {key: tuple(value) for key, value in table.items() if key in LISTS}
+  return Settings(**{**table, **lists})
 
 
 def _check(file: Path, key: str, value: Any) -> None:
@@ -68,6 +74,8 @@ def _check(file: Path, key: str, value: Any) -> None:
     raise Failure(f'{where} = {value!r}; choose one of {", ".join(CHOICES[key])}')
   if key == 'jobs' and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
     raise Failure(f'{where} = {value!r}; give a whole number of at least 1')
+  if key in LISTS and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+    raise Failure(f'{where} = {value!r}; give a list of texts, such as ["zoo.vit:*", "assumption"]')
   if key == 'manifest' and not isinstance(value, str):
     raise Failure(f'{where} = {value!r}; give a file name as text')
   if key == 'cases' and not isinstance(value, str | list):

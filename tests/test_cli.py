@@ -173,7 +173,7 @@ def test_settings_are_read_and_checked(tmp_path):
   assert (read_settings(tmp_path).names, read_settings(tmp_path).jobs) == ('linen', 3)
   wrong = {'names = "x"': 'choose one of idiomatic, linen', 'nmes = "x"': 'nmes is no setting',
            'jobs = true': 'whole number', 'jobs = 0': 'whole number', 'names = ': 'TOML',
-           'manifest = 3': 'file name', 'cases = 3': 'tables'}
+           'manifest = 3': 'file name', 'select = "ViT"': 'list of texts', 'cases = 3': 'tables'}
   for text, message in wrong.items():
     file.write_text(f'[tool.linen2nnx]\n{text}\n')
     with pytest.raises(Failure, match=re.escape(message)):

@@ -77,22 +77,22 @@ def command(paths: tuple[str, ...], root: Path | None, write: bool, out: Path | 
   """
   if write and out is not None:
     raise click.UsageError('--write and --out exclude each other: in place, or a copy')
-  chosen, hidden = selected(chosen)
   if explain:
     return _explain(paths, root, chosen)
   found = existing([Path(path) for path in paths])
   roots = find_roots(found, root)
   settings = read_settings(roots.project)
-  options = merged_options(chosen, settings)
+  options, hidden = merged_options(chosen, settings)
   place = manifest_at(roots.project, manifest, settings, out)
   request = _Request(found, roots, options, hidden, place, report, write, out, allow_dirty)
   _refuse_early(request)
   return _run(request)
 
 
-def merged_options(chosen: dict[str, Any], settings: Settings) -> dict[str, Any]:
-  """Returns the options of a run: those chosen, else those of the project."""
-  return {key: getattr(settings, key) if value is None else value for key, value in chosen.items()}
+def merged_options(chosen: dict[str, Any], settings: Settings) -> tuple[dict[str, Any], frozenset[str]]:
+  """Returns the options of a run, those chosen or else those of the project, and the codes that are not shown."""
+  given = {key: getattr(settings, key) if value in (None, ()) else value for key, value in chosen.items()}
+  return selected(given)
 
 
 def _refuse_early(request: _Request) -> None:
@@ -223,8 +223,9 @@ def _explain(targets: tuple[str, ...], root: Path | None, chosen: dict[str, Any]
       raise Failure(f'{target}: --explain wants file.py:Class')
     [path] = existing([Path(file)])
     roots = find_roots([path], root)
-    options = merged_options(chosen, read_settings(roots.project))
-    result = migrated([path], roots, options)
+    options, _ = merged_options(chosen, read_settings(roots.project))
+    # What becomes of a class depends on those it makes: it is told as a run over everything has it.
+    result = migrated([roots.source] if roots.certain else [path], roots, options)
     print_explanation(console, _named(result, path, roots, name))
   return 0
 

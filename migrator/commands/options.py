@@ -46,10 +46,10 @@ def source_root(project: Path, manifest: Manifest) -> Path:
   return holding(project, (entry.file for entry in manifest.classes.values()))
 
 
-def selected(chosen: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+def selected(options: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
   """Returns the options with the patterns of classes alone, and the codes of findings that are not shown."""
   from migrator.report.choice import hidden_codes, split_words
 
-  select, classes = split_words(chosen['select'], '--select')
-  ignore, others = split_words(chosen['ignore'], '--ignore')
-  return {**chosen, 'select': classes, 'ignore': others}, hidden_codes(select, ignore)
+  select, classes = split_words(options['select'], '--select')
+  ignore, others = split_words(options['ignore'], '--ignore')
+  return {**options, 'select': classes, 'ignore': others}, hidden_codes(select, ignore)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from migrator.commands.migrate import merged_options, migrated, source_prefix
-from migrator.commands.options import PATH, selected
+from migrator.commands.options import PATH
 from migrator.config import CHOICES, read_settings
 from migrator.roots import existing, find_roots
 
@@ -45,8 +45,7 @@ def command(paths: tuple[str, ...], root: Path | None, with_classes: bool, shown
 
   found = existing([Path(path) for path in paths])
   roots = find_roots(found, root)
-  chosen, hidden = selected(chosen)
-  options = merged_options(chosen, read_settings(roots.project))
+  options, hidden = merged_options(chosen, read_settings(roots.project))
   result = migrated(found, roots, options)
   result.hidden = hidden
   plan = plan_of(result, result.manifest, source_prefix(roots))

@@ -120,3 +120,17 @@ def test_a_subclass_outside_keeps_its_base(tmp_path):
   changed, outcomes, _ = run(folder, folder / 'zoo')
   assert outcomes == {'Mlp': 'native', 'Block': 'native', 'Model': 'left'} and 'more.py' not in changed
   assert MODEL == (folder / 'zoo/model.py').read_text() or 'as_linen(Block' in (folder / 'zoo/model.py').read_text()
+
+
+def test_settings_select_and_ignore_and_the_command_line_wins(tmp_path):
+  folder = repository(tmp_path / 'r')
+  (folder / 'pyproject.toml').write_text('[tool.linen2nnx]\nignore = ["Block", "bridged-call-site", "stays-linen"]\n')
+  code, out = linen2nnx('plan', folder, '--classes')
+  assert code == 0 and 'it is not selected' in out and '+class Block' not in linen2nnx('migrate', folder)[1]
+  assert '+class Block(nnx.Module)' in linen2nnx('migrate', folder, '--ignore', 'Mlp')[1]
+
+
+def test_an_explanation_is_that_of_the_whole_project(tmp_path):
+  folder = repository(tmp_path / 'r')
+  code, out = linen2nnx('migrate', f'{folder / "zoo/block.py"}:Block', '--explain')
+  assert code == 0 and 'outcome: native' in out and 'Mlp_0 -> mlp' in out and 'in_features <- x.shape[-1]' in out
