@@ -2,7 +2,7 @@
 
 All programs are migrated as one tree, so that one pair of worker processes serves them all.  Of a program with train
 flags the first case is computed; the others, which are that class or a part of it with other settings, are proved (and
-`test_modes.py` proves all of them again in `--mode module`).  `--every-number` computes every case.
+`test_train_modes.py` proves all of them again in `--mode module`).  `--every-number` computes every case.
 """
 
 from __future__ import annotations
