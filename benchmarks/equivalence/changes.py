@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 VIT, RESNET, LM = 'example_vit', 'example_resnet', 'language_model'
 LSTM, TIED, NOISE, TWICE = 'recurrent_lstm', 'tied_embedding', 'rng_noise', 'shared_twice'
 CODER = 'autoencoder_methods'
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
   VIT: {'model': 'ViT', 'arguments': {'config': '{module}.ViTConfig(width=16, depth=2, heads=4, rate=0.1)', 'classes': '3'},
             'inputs': ['f32[2,8,8,3]'], 'eval': {'train': False}, 'train': {'train': True}, 'rngs': ['dropout']},
   RESNET: {'model': 'ResNet', 'arguments': {'stage_sizes': '(1, 2)', 'num_classes': '4', 'num_filters': '8'},

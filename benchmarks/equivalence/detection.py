@@ -1,9 +1,11 @@
 """Are the injected changes caught, is the module named, are benign rewrites left alone?
 
-`python -m benchmarks.equivalence.detection [NAME...]` runs the default check, by shapes alone.
+`python -m benchmarks.equivalence.detection [NAME...]` runs the default check, by shapes alone; with `--training`
+nothing but twenty training steps, whose differences are measured against Linen's own rounding.
 """
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 import sys
@@ -13,9 +15,13 @@ from pathlib import Path
 
 from benchmarks.equivalence.changes import CASES, CHANGES, PORTED, Change
 from benchmarks.equivalence.sources import migrated_sources
-from migrator.equivalence.cases import from_json
+from migrator.equivalence import verdicts
+from migrator.equivalence.cases import Case, from_json
+from migrator.equivalence.parts import CaseRun
+from migrator.equivalence.process import WorkerError, WorkerProcess
 from migrator.equivalence.proof.verdict import Verdict
 from migrator.equivalence.run import Checker
+from migrator.equivalence.training_steps import STEPS
 from migrator.equivalence.verdicts import CaseResult
 from migrator.manifest import Manifest
 
@@ -42,6 +48,34 @@ def findings(changes: Iterable[Change] = CHANGES, numbers: bool = False) -> Iter
         yield _judged(change, checker.check(_case(change, f'change_{k}')))
 
 
+def trained(changes: Iterable[Change] = CHANGES) -> Iterator[tuple[Change, str]]:
+  """Yields what twenty training steps alone say of every change: 'differs', 'weights' (they do not fit), or why not.
+
+  'rounding' are differences beyond the tolerance that rounding explains: false alarms without it.
+  """
+  changes = list(changes)
+  with tempfile.TemporaryDirectory() as place:
+    folder = Path(place)
+    manifest = migrated_sources(folder, sorted({change.program for change in changes}))
+    merged = _written(folder, manifest, changes)
+    with WorkerProcess('linen', folder / 'linen') as linen, WorkerProcess('nnx', folder / 'nnx') as nnx:
+      for k, change in enumerate(changes):
+        run = CaseRun(_case(change, f'change_{k}'), merged, linen, nnx, 600, STEPS)
+        yield change, _steps_say(run)
+
+
+def _steps_say(run: CaseRun) -> str:
+  try:
+    if run.prepare().verdict == verdicts.DIFFERS:
+      return 'weights'
+    part = run.trained()
+  except WorkerError as error:
+    return f'fails: {error}'
+  if part.verdict != verdicts.CLOSE:
+    return part.verdict
+  return 'rounding' if any('Linen alone' in note for note in part.notes) else part.verdict
+
+
 def _written(folder: Path, manifest: Manifest, changes: list[Change]) -> Manifest:
   """Writes a copy of its program for every change, and returns the manifest of all copies."""
   classes = dict(manifest.classes)
@@ -60,8 +94,8 @@ def _written(folder: Path, manifest: Manifest, changes: list[Change]) -> Manifes
   return dataclasses.replace(manifest, classes=classes)
 
 
-def _case(change: Change, module: str):  # type: ignore[no-untyped-def]
-  table = dict(CASES[change.program])
+def _case(change: Change, module: str) -> Case:
+  table = CASES[change.program]
   arguments = {name: text.format(module=module) for name, text in table.get('arguments', {}).items()}
   return from_json({**table, **change.case, 'name': change.name, 'model': f'{module}:{table["model"]}', 'arguments': arguments}, 'changes')
 
@@ -103,6 +137,17 @@ def _lines(chosen: Sequence[Change], what: str) -> Iterator[str]:
          f'with the right module; {sum(item.caught for item in benign)} of {len(benign)} benign rewrites flagged')
 
 
+def lines_of_training() -> Iterator[str]:
+  """Yields one line per change for the training steps alone, and the totals."""
+  found = []
+  for change, words in trained():
+    found.append((change, words))
+    yield f'{change.name:36s} {"benign" if change.is_benign else "change":7s} {words}'
+  for kind in (False, True):
+    counts = collections.Counter(words for change, words in found if change.is_benign is kind)
+    yield f'{"benign" if kind else "changes"}: ' + ', '.join(f'{count} {words}' for words, count in counts.most_common())
+
+
 if __name__ == '__main__':
-  for line in lines(sys.argv[1:]):
+  for line in lines_of_training() if sys.argv[1:] == ['--training'] else lines(sys.argv[1:]):
     print(line, flush=True)

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.equivalence.sources import Cost, cost, migrated_sources, spent
+from benchmarks.equivalence.sources import Cost, Meter, cost, migrated_apart, spent
 from migrator.equivalence.cases import Case
 from migrator.equivalence.process import WorkerProcess
 from migrator.equivalence.proof.case_proof import CaseProof
@@ -38,12 +38,13 @@ def measure(modes: Any = None) -> list[Row]:
   for case, wanted in CASES:
     with tempfile.TemporaryDirectory() as place:
       folder = Path(place)
-      manifest = migrated_sources(folder, [case.model.split(':')[0]])
+      manifest = migrated_apart(folder, [case.model.split(':')[0]])
       start = spent([])
       with WorkerProcess('linen', folder / 'linen') as linen, WorkerProcess('nnx', folder / 'nnx') as nnx:
         proof = CaseProof(case, manifest, linen, nnx, 600, modes=wanted)
-        found = proof.proofs()
-        total = cost([linen, nnx], start)
+        with Meter([linen, nnx]) as meter:
+          found = proof.proofs()
+        total = dataclasses.replace(cost([linen, nnx], start), together=meter.together)
       rows.append(Row(case.name, proof.parameters, max(one.linen_size + one.nnx_size for one in found),
                       {one.mode: one.verdict.level for one in found}, total))
   return rows
@@ -51,12 +52,11 @@ def measure(modes: Any = None) -> list[Row]:
 
 def lines() -> list[str]:
   """Returns the table as text."""
-  text = ['model | parameters | equations | CPU s | MiB, largest process (all) | verdicts']
+  text = ['model | parameters | equations | CPU s | MiB: largest process, all together | verdicts']
   for row in measure():
-    total = row.cost.here + sum(row.cost.workers)
     verdicts = ', '.join(f'{mode} {level}' for mode, level in row.verdicts.items())
     text.append(f'{row.name} | {row.parameters / 1e9:.2f} B | {row.equations} | {row.cost.seconds:.1f} | '
-                f'{row.cost.memory:.0f} ({total:.0f}) | {verdicts}')
+                f'{row.cost.memory:.0f}, {row.cost.together:.0f} | {verdicts}')
   return text
 
 

@@ -48,16 +48,17 @@ class CaseRun:
     Raises:
       WorkerError: the case cannot be prepared, or a worker ended.
     """
-    parts = [self._prepare()]
+    parts = [self.prepare()]
     if parts[0].verdict == verdicts.DIFFERS:
       return CaseResult(self._case.name, self._case.model, tuple(parts))
     for mode in ('eval', 'train'):
       parts += self._mode(mode)
     if self._steps and self._case.train is not None and self._case.gradients and self._case.optimizer:
-      parts.append(self._trained())
+      parts.append(self.trained())
     return CaseResult(self._case.name, self._case.model, tuple(parts))
 
-  def _prepare(self) -> PartResult:
+  def prepare(self) -> PartResult:
+    """Builds both models and loads Linen's random variables into the NNX one; the part says whether all have a place."""
     body = {'do': 'prepare', 'case': self._case.to_json()}
     linen = self._side(self._linen, Message(body))
     self._variables = linen.group('variables')
@@ -164,8 +165,8 @@ class CaseRun:
                           floor=GRADIENT_FLOOR)
             for name, group in zip(names, ('params', 'inputs'), strict=True)]
 
-  def _trained(self) -> PartResult:
-    """Compares losses and parameters after some steps, with what rounding alone does to them in Linen."""
+  def trained(self) -> PartResult:
+    """Compares losses and parameters after some steps, with what rounding alone does to them in Linen; once prepared."""
     name, tolerance = f'{self._steps} training steps', self._case.tolerance * self._steps
     notes = (f'with {self._case.optimizer}; every draw used one same key on both sides',)
     try:

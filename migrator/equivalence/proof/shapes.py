@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.export
 import numpy as np
+
+if TYPE_CHECKING:
+  # The process that compares programs reads the plans alone; it needs no JAX, which is most of a process.
+  import jax
 
 LENGTH_LIMIT = 'at most the length of the case'
 
@@ -63,6 +65,8 @@ class Specs:
 
 def specs(arrays: Sequence[np.ndarray], name: str) -> list[jax.ShapeDtypeStruct]:
   """Returns the abstract inputs of a plan."""
+  import jax
+
   plan = PLANS[name]
   length = _length(arrays) if plan.length else None
   symbols = _symbols(plan, length)
@@ -73,6 +77,8 @@ def _symbols(plan: Plan, length: int | None) -> dict[str, Any]:
   names = ['b'] * plan.batch + ['s'] * plan.length
   if not names:
     return {}
+  import jax.export
+
   limits = [f'{name} >= 2' for name in names] + [f's <= {length}'] * plan.limited
   return dict(zip(names, jax.export.symbolic_shape(', '.join(names), constraints=limits)))
 
