@@ -47,6 +47,30 @@ class BodyWriter:
     lines += self._comments(last, self.indent)
     return lines, None if last.value is None else self._expression(last.value, self.indent)
 
+  def choice(self) -> str:
+    """Returns one expression for a body that only chooses what it returns: `A if test else B`.
+
+    Raises:
+      NotExpandable: it does more than that.
+    """
+    function = self.names.function
+    assert isinstance(function, ast.FunctionDef)
+    if self.names.prelude:
+      raise NotExpandable('an argument that is computed once')
+    self.floor = self.source.line_end(self.source.own_start(function))
+    return self._chosen(self._live(_without_docstring(function.body)))
+
+  def _chosen(self, body: list[ast.stmt]) -> str:
+    first = body[0] if body else None
+    if isinstance(first, ast.Return) and first.value is not None and not self._comments(first, ''):
+      return self._expression(first.value, self.indent)
+    if not isinstance(first, ast.If) or self._comments(first, '') or first.orelse and len(body) > 1:
+      raise NotExpandable('several ends')
+    then, other = self._chosen(self._live(first.body)), self._chosen(self._live(first.orelse or body[1:]))
+    parts = [_operand(then), f'if {_operand(self._expression(first.test, self.indent))}', f'else {other}']
+    # Creations become longer: each on a line of its own.
+    return f'\n{self.indent}{self.unit}'.join(parts)
+
   def block(self) -> list[str]:
     """Returns the lines of the whole body, each end giving its value to `result`."""
     function = self.names.function
@@ -151,6 +175,11 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
   first = body[0]
   text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
   return body[1:] if text else body
+
+
+def _operand(text: str) -> str:
+  tree = ast.parse(f'({text})', mode='eval').body
+  return f'({text})' if isinstance(tree, (ast.IfExp, ast.Lambda)) else text
 
 
 def _returns(node: ast.AST) -> bool:

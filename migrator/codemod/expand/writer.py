@@ -135,8 +135,12 @@ class ClassExpander:
       self._put(site, lines, text or 'None')
 
   def _branching(self, site: Site, names: Substitution, taken: set[str]) -> None:
-    """The function has several ends: its branches go in front of the statement."""
-    may_precede(site, self.spelling.pure)
+    """The function has several ends: its branches go in front of the statement, or become a choice in its place."""
+    try:
+      may_precede(site, self.spelling.pure)
+    except NotExpandable:
+      self._put(site, [], self._writer(site, names, lambda _: []).choice())
+      return
     statement, source = site.statement, self.draft.source
     if isinstance(statement, ast.Return) and statement.value is site.call:
       result = lambda text: [f'return {text or "None"}']
