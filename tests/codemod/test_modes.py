@@ -28,6 +28,7 @@ def follow(tmp_path):
     source = written_tree(tmp_path / 'linen', {'net.py': HEAD + '\n\n'.join(textwrap.dedent(part).strip('\n') for part in parts) + '\n'})
     root, result = migrated_tree(source, tmp_path / 'nnx', 'module')
     text = (root / 'net.py').read_text()
+    run.messages = [finding.message for finding in result.findings]
     ast.parse(text)
     assert all(report.outcome in ('native', 'helper') for report in result.classes), [
       (report.name, report.reasons) for report in result.classes]
@@ -259,3 +260,16 @@ def test_the_readme_shows_what_comes_out(follow):
   before, after = readme.split('### Train flags')[1].split('```python\n')[1:3]
   text, stays = follow(before.split('```')[0])
   assert after.split('```')[0] in text and not stays
+
+
+def test_what_defeats_the_tool_keeps_its_flags_and_is_told(follow, monkeypatch):
+  from migrator.codemod.modes import follow as module
+
+  def fails(*_):
+    raise RuntimeError('an oddity')
+
+  monkeypatch.setattr(module, '_report', fails)
+  monkeypatch.delenv('LINEN2NNX_DEBUG', raising=False)
+  text, _ = follow(DROP)
+  assert any('the tool failed on the train flags (RuntimeError: an oddity)' in message for message in follow.messages)
+  assert 'def __call__(self, x, train: bool = False):' in text and 'deterministic=not train' in text

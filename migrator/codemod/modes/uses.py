@@ -177,8 +177,8 @@ def fixed_modes(init: Found) -> Iterator[tuple[ast.Call, ast.keyword]]:
   for node in ast.walk(init.node):
     if not isinstance(node, ast.Call) or init.scope.kinds(node.func):
       continue
-    above = isinstance(node.func, ast.Attribute) and node.func.attr == '__init__'
-    if above or init.scope.modules.made(init.owner.name, node.func) is not None:
+    other = isinstance(node.func, ast.Attribute) and node.func.attr in ('__init__', 'lazy_init')
+    if other or init.scope.modules.made(init.owner.name, node.func) is not None:
       continue
     for keyword in node.keywords:
       if keyword.arg in ATTRIBUTES and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None):
