@@ -93,6 +93,7 @@ def _without(project: Any, key: Key, result: Expansion) -> None:
   mentions = sum(
     len(word.findall(texts[file.path].encode() if file.path in texts else file.data))
     for file in project.index.files.values()
+    if _may_see(file, found[0])
   )
   draft = result.drafts.get(found[0].path) or Draft(found[0].text)
   node = next((item for item in draft.tree.body if isinstance(item, ast.FunctionDef) and item.name == name), None)
@@ -100,3 +101,9 @@ def _without(project: Any, key: Key, result: Expansion) -> None:
     return
   draft.remove(node)
   result.drafts[found[0].path] = draft
+
+
+def _may_see(file: Any, module: Any) -> bool:
+  """Tells whether a file can mean a function of a module by its name: it names the module or a package around it."""
+  parts = module.name.split('.')
+  return file.name == module.name or file.package.split('.')[0] == parts[0] or any(map(file.mentions, parts))
