@@ -43,8 +43,22 @@ def _sharing(program: Program) -> dict[str, set[str]]:
 
   values = Interpreter(program, table, marked).run()
   reach = Reach(table)
-  keys = {name: set(reach.of(number, KEY)) for name, number in values.items()}
+  keys = {name: _nearest(table, number) for name, number in values.items()}
   # Parts of one array that is drawn at once share its key and no numbers.
   parts = {name for name, number in values.items() if reach.of(number, 'slice')}
   return {name: {other for other in keys if other != name and keys[other] & used and not {name, other} <= parts}
           for name, used in keys.items()}
+
+
+def _nearest(table: Table, root: int) -> set[int]:
+  """Returns the keys that a value is drawn with; a key that another one is split from draws nothing itself."""
+  found, seen, waiting = set(), {root}, [root]
+  while waiting:
+    number = waiting.pop()
+    if table.nodes[number].op == KEY:
+      found.add(number)
+      continue
+    fresh = set(table.nodes[number].args) - seen
+    seen |= fresh
+    waiting += fresh
+  return found
