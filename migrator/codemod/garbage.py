@@ -6,7 +6,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-_NEW_OBJECTS = 400_000
+_NEW_OBJECTS = 1_000_000
 
 
 @contextlib.contextmanager
@@ -18,5 +18,6 @@ def rarely_collected() -> Iterator[None]:
   try:
     yield
   finally:
+    gc.freeze()  # else all that is young is visited at once
     gc.set_threshold(*before)
     gc.unfreeze()
