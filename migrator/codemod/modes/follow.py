@@ -213,15 +213,15 @@ def _rewrite(modules: Modules, families: dict[str, str], uses: list[Uses], decis
     rewrite_method(decision, item, more)
   for owner in modules.classes.values():
     for attribute in sorted({attribute for (name, _), attribute in decision.own.items() if name == owner.name}):
-      _set_first(owner, attribute)
+      _set_first(owner, attribute, decision.goes(Flag(families[owner.name], '__init__', attribute)))
 
 
-def _set_first(owner: Written, attribute: str) -> None:
-  """Writes `self.deterministic = False` behind the fields of the constructor."""
+def _set_first(owner: Written, attribute: str, field: bool) -> None:
+  """Writes `self.deterministic = False` behind the fields of the constructor.  field: a field of this name goes."""
   init = owner.methods['__init__']
   edits = owner.text.edits
   receiver = init.args.args[0].arg
-  if any(is_own(node, receiver) and node.attr == attribute and isinstance(node.ctx, ast.Store)  # type: ignore[attr-defined]
+  if not field and any(is_own(node, receiver) and node.attr == attribute and isinstance(node.ctx, ast.Store)  # type: ignore[attr-defined]
          for node in ast.walk(init)):
     return
   place: ast.stmt | None = None
