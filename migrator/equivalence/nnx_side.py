@@ -241,7 +241,9 @@ class NnxSide:
               mode: str) -> tuple[Any, list[str]]:
     given = (case.train if mode == 'train' else case.eval) or {}
     flags = {name: flag_of(value, self._names) for name, value in given.items()}
-    modes = manifest.classes[case.model].modes
+    # A port made by hand has no manifest.
+    entry = manifest.classes.get(case.model)
+    modes = () if entry is None else entry.modes
     return call_method(model, case.method, {**fields, **flags}, inputs, mode, modes)
 
   def _called_once(self, case: Case, manifest: Manifest, model: nnx.Module, inputs: CallInputs,
