@@ -85,8 +85,13 @@ def encode(steps: Sequence[Step], version: int, top: Path, budget: int = BUDGET,
       admitted.give(cost)
 
   with Appenders(top, name) as appenders, ThreadPoolExecutor(threads or min(os.cpu_count() or 1, 8)) as pool:
-    for done in [pool.submit(run, group) for group in groups(steps)]:
-      done.result()
+    running = [pool.submit(run, group) for group in groups(steps)]
+    try:
+      for one in running:
+        one.result()
+    except BaseException:
+      pool.shutdown(wait=False, cancel_futures=True)
+      raise
   return made
 
 

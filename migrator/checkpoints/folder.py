@@ -59,18 +59,18 @@ def read_into(file: str, offset: int, place: memoryview) -> None:
       done += count
 
 
-def read_json(root: str | Path, relative: str) -> Any:
-  """Returns a JSON file of a checkpoint; duplicate keys, absurd sizes and depths are refused."""
+def read_json(root: str | Path, relative: str, own: bool = False) -> Any:
+  """Returns a JSON file of a checkpoint; duplicate keys (but for files of our own), absurd sizes and depths are refused."""
   file, size = inside(root, relative)
   if size > MOST_METADATA:
     raise CheckpointError(f'{file}: {size} bytes of metadata; {DAMAGED}')
-  return parse_json(read(file, 0, size), file)
+  return parse_json(read(file, 0, size), file, own)
 
 
-def parse_json(content: bytes, name: str) -> Any:
+def parse_json(content: bytes, name: str, own: bool = False) -> Any:
   """Returns parsed JSON; raises CheckpointError with the name of what holds it."""
   try:
-    return json.loads(content.decode('utf-8'), object_pairs_hook=_distinct)
+    return json.loads(content.decode('utf-8'), object_pairs_hook=None if own else _distinct)
   except (ValueError, RecursionError) as error:
     raise CheckpointError(f'{name}: cannot be read ({type(error).__name__}: {str(error)[:200]}); {DAMAGED}') from error
 

@@ -61,8 +61,11 @@ class State:
   gaps: int = 0
 
   def with_(self, **changes: Any) -> State:
-    """Returns a copy with some entries replaced."""
-    return dataclasses.replace(self, **changes)
+    """Returns a copy with some entries replaced; thousands are made, and dataclasses.replace takes three times as long."""
+    made = object.__new__(State)
+    made.__dict__.update(self.__dict__)
+    made.__dict__.update(changes)
+    return made
 
   def key(self) -> tuple:
     """Two states with the same key have the same future."""

@@ -12,6 +12,8 @@ from migrator.checkpoints import folder, names
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
 
 _SEQUENCE, _DICT = 1, 2
+_KINDS = frozenset((_SEQUENCE, _DICT))
+_TEXTS = frozenset((str,))
 MOST_LEAVES = 5_000_000
 
 
@@ -119,8 +121,8 @@ def read(item: Path) -> Tree:
 
 
 def array_paths(item: Path) -> set[tuple[str, ...]]:
-  """Returns the paths of the arrays that `_METADATA` lists."""
-  return {leaf.path for leaf in _leaves(folder.read_json(item, '_METADATA'), item) if leaf.is_array}
+  """Returns the paths of the arrays that the `_METADATA` of an item of our own lists."""
+  return {leaf.path for leaf in _leaves(folder.read_json(item, '_METADATA', own=True), item) if leaf.is_array}
 
 
 def _leaves(content: Any, item: Path) -> tuple[Leaf, ...]:
@@ -135,10 +137,10 @@ def _leaves(content: Any, item: Path) -> tuple[Leaf, ...]:
 def _leaf(entry: Mapping[str, Any]) -> Leaf:
   keys = entry['key_metadata']
   value = entry['value_metadata']
-  path = tuple(key['key'] for key in keys)
-  kinds = tuple(key['key_type'] for key in keys)
+  path = tuple([key['key'] for key in keys])
+  kinds = tuple([key['key_type'] for key in keys])
   kind = value['value_type']
-  if not all(isinstance(part, str) for part in path) or not set(kinds) <= {_SEQUENCE, _DICT} or not isinstance(kind, str):
+  if not _TEXTS.issuperset(map(type, path)) or not _KINDS.issuperset(kinds) or type(kind) is not str:
     raise ValueError(f'entry {str(path)[:200]}')
   return Leaf(path, kinds, kind, not value['skip_deserialize'] and kind not in ('None', 'Dict', 'List', 'Tuple', 'string'))
 
