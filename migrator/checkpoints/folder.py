@@ -13,6 +13,15 @@ from migrator.checkpoints.errors import DAMAGED, CheckpointError
 MOST_METADATA = 1 << 30
 
 
+class Real(str):
+  """The path of a folder without symlinks in it: looked up once for all of its files."""
+
+
+def real(root: str | Path) -> Real:
+  """Returns the real path of a folder."""
+  return root if isinstance(root, Real) else Real(os.path.realpath(root))
+
+
 def inside(root: str | Path, relative: str) -> tuple[str, int]:
   """Returns (real path, size) of a regular file in a folder.
 
@@ -23,17 +32,23 @@ def inside(root: str | Path, relative: str) -> tuple[str, int]:
   parts = relative.split('/')
   if not relative or '\0' in relative or any(part in ('', '.', '..') for part in parts):
     raise CheckpointError(f'{root}: the data file {shown} lies outside the checkpoint; {DAMAGED}')
-  top = os.path.realpath(root)
-  real = os.path.realpath(os.path.join(top, relative))
-  if not real.startswith(top.rstrip(os.sep) + os.sep):
-    raise CheckpointError(f'{root}: {shown} is a link that leads outside the checkpoint; {DAMAGED}')
+  top = real(root)
+  place: str = top
   try:
-    found = os.stat(real)
+    for part in parts:
+      place = f'{place.rstrip(os.sep)}/{part}'
+      found = os.lstat(place)
+      if stat.S_ISLNK(found.st_mode):
+        place = os.path.realpath(os.path.join(top, relative))
+        if not place.startswith(top.rstrip(os.sep) + os.sep):
+          raise CheckpointError(f'{root}: {shown} is a link that leads outside the checkpoint; {DAMAGED}')
+        found = os.stat(place)
+        break
   except OSError as error:
     raise CheckpointError(f'{root}: the file {shown} is missing ({error.strerror}); {DAMAGED}') from error
   if not stat.S_ISREG(found.st_mode):
     raise CheckpointError(f'{root}: {shown} is no file; {DAMAGED}')
-  return real, found.st_size
+  return place, found.st_size
 
 
 def read(file: str, offset: int, length: int) -> bytes:

@@ -6,7 +6,6 @@ not installed) TensorStore reads; tests compare the two on every layout.
 """
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def entries(root: Path) -> dict[str, Chunk]:
   Raises:
     CheckpointError: damaged, or a reference that leads outside the checkpoint or past a file's end.
   """
-  top = os.path.realpath(root)
+  top = folder.real(root)
   try:
     return _entries(top)
   except _UnknownError:

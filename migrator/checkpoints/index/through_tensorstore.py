@@ -6,14 +6,13 @@ TensorStore follows links to anywhere; here each file is looked up inside the ch
 """
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from migrator.checkpoints.errors import DAMAGED, CheckpointError
-from migrator.checkpoints.folder import inside
+from migrator.checkpoints.folder import inside, real
 from migrator.checkpoints.index.files import Files, text
 from migrator.checkpoints.storage import Chunk
 
@@ -25,7 +24,7 @@ def entries(root: Path) -> dict[str, Chunk]:
     CheckpointError: damaged, or a reference that leads outside the checkpoint or past a file's end.
   """
   import tensorstore as ts
-  top = os.path.realpath(root)
+  top = real(root)
   inside(top, 'manifest.ocdbt')
   base = ts.KvStore.open({'driver': 'file', 'path': top + '/'}).result()
   manifest = _dumped(ts, base, None, top)

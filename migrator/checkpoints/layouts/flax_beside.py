@@ -26,7 +26,7 @@ def array(file: str, text: str, path: tuple[str, ...]) -> Stored:
   Raises:
     CheckpointError: it names another leaf, is not there, or is damaged.
   """
-  name, top = '/'.join(path), file + _SUFFIX
+  name, top = '/'.join(path), folder.real(file + _SUFFIX)
   if text != MARK + name or names.problem(path):
     raise CheckpointError(f'{file}: {names.shown(path)} points to an array of another name; {DAMAGED}')
   try:

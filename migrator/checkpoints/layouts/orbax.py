@@ -105,28 +105,29 @@ def _directories(item: Path, version: int,
                  wanted: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Chunk]]]:
   metadata: dict[str, Any] = {}
   chunks: dict[str, dict[str, Chunk]] = {}
+  top = folder.real(item)
   for name in wanted:
     # Names with a slash were refused with the tree.
-    if not (item / name / zarr.FILES[version]).is_file():
+    if not os.path.isfile(f'{top}/{name}/{zarr.FILES[version]}'):
       continue
-    metadata[name] = folder.read_json(item, f'{name}/{zarr.FILES[version]}')
+    metadata[name] = folder.read_json(top, f'{name}/{zarr.FILES[version]}')
     found = chunks.setdefault(name, {})
-    for relative in files_below(item, name):
+    for relative in files_below(top, name):
       if relative != zarr.FILES[version]:
         try:
-          file, size = folder.inside(item, f'{name}/{relative}')
+          file, size = folder.inside(top, f'{name}/{relative}')
         except CheckpointError as error:
           raise CheckpointError(f'{name}: {error}') from error
         found[relative] = Range(file, 0, size)
   return metadata, chunks
 
 
-def files_below(root: str | Path, name: str) -> Iterator[str]:
+def files_below(root: str, name: str) -> Iterator[str]:
   """Yields the files of one array's folder, as paths below it."""
-  top = os.path.join(root, name)
+  top = f'{root}/{name}'
   for place, _, files in os.walk(top):
     for file in sorted(files):
-      yield os.path.relpath(os.path.join(place, file), top).replace(os.sep, '/')
+      yield f'{place}/{file}'[len(top) + 1:]
 
 
 def grids(version: int, metadata: Mapping[str, Any], keyed: Mapping[str, Chunk], name: str,
