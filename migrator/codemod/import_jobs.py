@@ -14,7 +14,8 @@ from .imports import ImportRequest, rewrite_imports, unused_in
 class ImportJob:
   """One file whose classes are written and whose imports are not.
 
-  module: dotted name; text: the file so far; aliases: local names bound to Linen; replaced: those whose name now
+  module: dotted name; text: the file so far; aliases: local names bound to Linen, or that
+  nothing may need any more; replaced: those whose name now
   means a helper; requests: imports the new text may need.
   """
 

@@ -161,10 +161,11 @@ class ModuleWriter:
     if self.flagged:
       requests |= {ImportRequest(place, WITH_FLAGS.name) for place in list(self.faces.values())[:1]}
     aliases = frozenset(linen_aliases(self.project, self.module))
+    dropped = frozenset(name for plan in native for name in plan.dropped)
     # A helper may have the name of the Linen function it stands for; then the text uses the helper.
     replaced = aliases & frozenset(self.helpers)
     ordered = tuple(sorted(requests, key=lambda item: item.text))
-    return ImportJob(self.module.name, text, aliases, replaced, ordered)
+    return ImportJob(self.module.name, text, aliases | dropped, replaced, ordered)
 
 
 def helper_home(module: str) -> str:

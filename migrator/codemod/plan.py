@@ -64,7 +64,7 @@ class ClassPlan:
   merged: fields that `__call__` merges with its argument of the same name (nn.merge_param).
   call_fields: fields that become arguments of `__call__`: name -> parameter text.
   threaded: flags of the user class that are passed through `__call__`: name -> parameter text.
-  modes: flags of methods that follow the mode of the model instead.
+  modes: flags of methods that follow the mode of the model instead; dropped: names that went with them.
   text: the new text of the class; imports, helpers: what it needs.
   collections: custom variable classes it needs, class name -> Linen collection.
   chosen: it stays Linen because the user says so.
@@ -81,6 +81,7 @@ class ClassPlan:
   call_fields: dict[str, str] = dataclasses.field(default_factory=dict)
   threaded: dict[str, str] = dataclasses.field(default_factory=dict)
   modes: tuple[ModeFlag, ...] = ()
+  dropped: set[str] = dataclasses.field(default_factory=set)
   text: str = ''
   helpers: dict[str, Helper] = dataclasses.field(default_factory=dict)
   collections: dict[str, str] = dataclasses.field(default_factory=dict)

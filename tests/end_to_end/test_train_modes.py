@@ -52,6 +52,21 @@ def test_the_same_classes_become_nnx(in_module_mode, migration):
   assert not result.errors
 
 
+def test_a_second_run_edits_nothing_and_comments_survive(in_module_mode):
+  from tests.laws.test_laws import comments
+
+  _, result, after = in_module_mode
+  assert not migrated(after, mode='module').files
+  for change in result.files:
+    assert not change.before or not comments(change.before) - comments(change.after), change.path.name
+
+
+def test_the_order_of_files_does_not_matter(in_module_mode):
+  before, result, _ = in_module_mode
+  again = migrated(before, sorted(before.iterdir(), reverse=True), mode='module')
+  assert changed_files(again, before) == changed_files(result, before)
+
+
 def test_no_flag_is_left_where_every_call_follows_the_mode(in_module_mode):
   """What stays an argument has a reason."""
   import ast

@@ -22,6 +22,8 @@ from .sites import Found, read_method
 from .texts import Written, parameters, positions, read_texts
 from .uses import Uses, possible_flags, read_uses
 
+_WORDS = re.compile(r'\b[^\W\d]\w*')
+
 
 def follow_modes(project: Any, plans: Mapping[str, ClassPlan], references: Mapping[str, Any]) -> None:
   """Rewrites the texts of native classes; `plan.modes` says which flags are gone, assumptions why others are not.
@@ -36,7 +38,7 @@ def follow_modes(project: Any, plans: Mapping[str, ClassPlan], references: Mappi
     if os.environ.get('LINEN2NNX_DEBUG'):
       raise
     for plan, (text, helpers, outcome, assumptions) in zip(native, before):
-      plan.text, plan.helpers, plan.outcome, plan.modes = text, helpers, outcome, ()
+      plan.text, plan.helpers, plan.outcome, plan.modes, plan.dropped = text, helpers, outcome, (), set()
       why = f'the tool failed on the train flags ({type(error).__name__}: {error}); they stay arguments; please report it'
       plan.assumptions = [*assumptions, why]
 
@@ -58,7 +60,8 @@ def _follow(project: Any, plans: Mapping[str, ClassPlan], references: Mapping[st
     owner.plan.modes = _mode_flags(modules, owner, families, decision)
   for text in {id(owner.text): owner.text for owner in classes.values()}.values():
     text.plan.text, before = text.written(), text.plan.text
-    _drop_helpers(text.plan, before)
+    text.plan.dropped = set(_WORDS.findall(before)) - set(_WORDS.findall(text.plan.text))
+    _drop_helpers(text.plan)
   _refuse_lost_flags(project, read_texts(plans))
 
 
@@ -75,12 +78,10 @@ def _refuse_lost_flags(project: Any, classes: Mapping[str, Written]) -> None:
             raise ValueError(f'{owner.node.name}.{name} gives {", ".join(sorted(lost))} to {owner.line(site.node)}')
 
 
-def _drop_helpers(plan: ClassPlan, before: str) -> None:
+def _drop_helpers(plan: ClassPlan) -> None:
   """Helpers that only the flags needed are not asked for any more."""
-  for name in list(plan.helpers):
-    word = re.compile(rf'\b{name}\b')
-    if word.search(before) and not word.search(plan.text):
-      del plan.helpers[name]
+  for name in plan.dropped & set(plan.helpers):
+    del plan.helpers[name]
   if plan.outcome == 'helper' and not plan.helpers:
     plan.outcome = 'native'
 
