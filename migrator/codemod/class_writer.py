@@ -15,6 +15,7 @@ from migrator.shapes.values import Array
 from .asked import AskedSizes
 from .bases import built_bases, made_before_bases, super_call
 from .call_writer import CallWriter
+from .class_text import ClassText, is_field
 from .comments import restored
 from .constants import constant_locals
 from .init_writer import InitWriter, Line
@@ -27,14 +28,15 @@ from .plan import ClassPlan
 from .quoted import annotations_of, rename_quoted
 from .shape_text import shape_text
 from .signature import SignatureWriter
-from .sizes import PLACEHOLDER, InputAxis, NotStatic, SizeWriter, alone
+from .size_names import SizeNames
+from .sizes import InputAxis, NotStatic, SizeWriter, alone
 from .static import StaticWriter
 from .text import LINE_WIDTH, Edits, SourceText, wrapped_call
 from .unbound import unbound_names
 from .unreached import unreached_creations
 
 
-class ClassWriter(SignatureWriter, MemberWriter):
+class ClassWriter(MemberWriter):
   """Turns a class plan into text.
 
   plans: plans of the classes it uses; exact: write the helpers that give Linen's bits.
@@ -81,12 +83,16 @@ class ClassWriter(SignatureWriter, MemberWriter):
         mark_outside(self.plan, method.node, self.edits)
       elif method.name != 'setup':
         self.call.rewrite(method.node, inits.get(id(method.node)))
-    self._call_signature()
-    self.bound_in_body = _bound_names(body)
+    signature = SignatureWriter(self.plan, self.source, self.names, self.edits, self.unit, self.text_of)
+    signature.extend_call()
     self._bases()
     self._rest_of_class()
-    self._size_arguments()
-    text = self._without_keys(self._decide(self._assemble(body)))
+    absent = set().union(*(sizes.absent for _, sizes in self.writers.values()))
+    names = SizeNames(self.plan, self._passed_on(), self.asked, absent, body)
+    self.plan.size_arguments = names.arguments(self.asked_sizes.found)
+    layout = ClassText(self.plan.source, self.source, self.edits, self.base_indent, self.unit)
+    text = layout.text(signature.constructor(layout.indent), body, self.properties)
+    text = self._without_keys(names.put(text, layout.indent + self.unit))
     self._refuse_unbound(text)
     self.plan.text = restored(self.source, self.plan.source.node, text, self.plan.members)
     self.plan.helpers.update(self.names.helpers)
@@ -283,9 +289,15 @@ class ClassWriter(SignatureWriter, MemberWriter):
       return alone(sizes.parameter(value.shape[size.axis]))
     return shape_text(value.shape, sizes, sizes.parameter)
 
-  def _passed_on(self, size: SizeArgument) -> bool:
-    """Tells whether a size argument of a base is one of this class as well."""
-    return size.asked or size.method not in self.plan.source.own_methods
+  def _passed_on(self) -> dict[str, SizeArgument]:
+    """Returns the size arguments of the bases that are arguments of this class as well."""
+    overridden = self.plan.source.own_methods
+    return {
+      item.name: item
+      for base in self.built
+      for item in base.size_arguments
+      if item.asked or item.method not in overridden
+    }
 
   def _setup(self) -> list[str]:
     method = self.plan.source.own_methods.get('setup')
@@ -360,7 +372,7 @@ class ClassWriter(SignatureWriter, MemberWriter):
             rename_quoted(annotation, self.names, self.edits)
       elif isinstance(statement, ast.ClassDef) and self._nested(statement):
         continue
-      elif not self._is_field(statement):
+      elif not is_field(self.plan.source, statement):
         self.call._names(statement)
     if self.names.left:
       line, name = self.names.left[0]
@@ -377,48 +389,6 @@ class ClassWriter(SignatureWriter, MemberWriter):
       self.plan.imports |= plan.imports
     return plan is not None
 
-  def _is_field(self, statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.AnnAssign) and any(
-      field.node is statement for field in self.plan.source.own_fields.values()
-    )
-
-  def _size_arguments(self) -> None:
-    """Decides for every call argument whether its features or its whole shape is asked for."""
-    by_argument: dict[tuple[str, str], list[InputAxis]] = {}
-    for axis in self.asked:
-      by_argument.setdefault((axis.method, axis.argument), []).append(axis)
-    taken = set(self.plan.source.fields) | self.bound_in_body
-    absent = set().union(*(sizes.absent for _, sizes in self.writers.values()))
-    only = len(by_argument) == 1
-    inherited = {
-      item.name: item for base in self.built for item in base.size_arguments if self._passed_on(item)
-    }
-    self.plan.size_arguments = list(inherited.values())
-    self.size_names: dict[tuple[str, str], tuple[str, bool]] = {}
-    for (method, argument), axes in by_argument.items():
-      whole = any(axis.axis != -1 for axis in axes)
-      arrays = self._arrays(method)
-      name = (
-        f'{argument}_shape' if whole else ('in_features' if only and arrays <= 1 else f'{argument}_features')
-      )
-      if name in inherited and (inherited[name].method, inherited[name].argument) != (method, argument):
-        name = f'{argument}_features'
-      while name in taken:
-        name = f'input_{name}'
-      taken.add(name)
-      self.size_names[(method, argument)] = (name, whole)
-      if name not in inherited:
-        self.plan.size_arguments.append(
-          SizeArgument(name, method, argument, None if whole else -1, (method, argument) in absent)
-        )
-        self.plan.size_texts[name] = f'{argument}.shape' if whole else f'{argument}.shape[-1]'
-    self.plan.size_arguments += [item for name, item in self.asked_sizes.found.items() if name not in inherited]
-    self.plan.size_texts |= dict.fromkeys(self.asked_sizes.found, 'asked for: nothing in the source tells it')
-
-  def _arrays(self, method: str) -> int:
-    listed = self.plan.analysis.parameters.get(method, [])
-    return sum(parameter.role in ('array', 'optional') for parameter in listed)
-
   def _without_keys(self, text: str) -> str:
     """A random key that only the constructor reads is no attribute: it would be a leaf of the state."""
     for name, field in self.plan.source.own_fields.items():
@@ -432,89 +402,6 @@ class ClassWriter(SignatureWriter, MemberWriter):
       if not reads.search(text[:start] + text[end:]):
         text = text[:start] + reads.sub(name, text[start:end]) + text[end:]
     return text
-
-  def _decide(self, text: str) -> str:
-    def put(match: re.Match[str]) -> str:
-      name, whole = self.size_names[(match.group(1), match.group(2))]
-      part = {'all': '', 'leading': '[:-1]'}.get(match.group(3), f'[{match.group(3)}]')
-      if match.group(3).startswith('from'):
-        part = f'[{match.group(3).removeprefix("from")}:]'
-      return f'{name}{part}' if whole else name
-
-    return self._without_repeats(PLACEHOLDER.sub(put, text))
-
-  def _without_repeats(self, text: str) -> str:
-    """A variable of the call that has the name of the size argument needs no line of its own."""
-    names = '|'.join(name for name, whole in self.size_names.values() if not whole)
-    indent = self.base_indent + self.unit * 2
-    return re.sub(rf'^{indent}({names}) = \1\n', '', text, flags=re.MULTILINE) if names else text
-
-  def _assemble(self, body: list[str]) -> str:
-    node = self.plan.source.node
-    indent = self.base_indent + self.unit
-    init = self._init_text(body, indent)
-    removed = self._removed_ranges()
-    place = self._place(node, removed)
-    for start, end in removed:
-      self.edits.replace_range(start, end, '')
-    start, end = self.source.start(node), self.source.line_end(self.source.end(node))
-    before = self.edits.apply(start, place).rstrip(' \n')
-    after = self.edits.apply(place, end).strip('\n')
-    text = f'{before}\n\n{init}'
-    if after.strip():
-      text += f'\n\n{after}'
-    return text.rstrip('\n') + '\n'
-
-  def _removed_ranges(self) -> list[tuple[int, int]]:
-    ranges = []
-    floor = self.source.own_start(self.plan.source.node)
-    for statement in self.plan.source.node.body:
-      if self._hides_a_property(statement):
-        continue
-      if self._is_field(statement) or (isinstance(statement, ast.FunctionDef) and statement.name == 'setup'):
-        start = self.source.leading_comments(statement, self.source.line_end(floor))
-        ranges.append((start, self.source.line_end(self.source.end(statement))))
-      if isinstance(statement, ast.Pass):
-        ranges.append(
-          (
-            self.source.line_start(self.source.own_start(statement)),
-            self.source.line_end(self.source.end(statement)),
-          )
-        )
-    return ranges
-
-  def _hides_a_property(self, statement: ast.stmt) -> bool:
-    """A field in place of an inherited property stays in the class, as the property would refuse the attribute."""
-    if not self._is_field(statement) or getattr(statement, 'value', None) is None:
-      return False
-    name = statement.target.id  # type: ignore[attr-defined]
-    return any(
-      name in base.own_methods and base.own_methods[name].is_property for base in self.plan.source.mro[1:]
-    )
-
-  def _place(self, node: ast.ClassDef, removed: list[tuple[int, int]]) -> int:
-    """Returns where the constructor goes: before the first method, or at the end."""
-    for statement in node.body:
-      if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return self.source.leading_comments(statement, self.source.line_end(self.source.own_start(node)))
-    return self.source.line_end(self.source.end(node.body[-1]))
-
-  def _init_text(self, body: list[str], indent: str) -> str:
-    inner = indent + self.unit
-    signature = self._signature(indent)
-    while body and not body[-1].strip():
-      body = body[:-1]
-    lines = [textwrap.indent(line, inner) for line in body] or [f'{inner}pass']
-    properties = ''.join(
-      self._property_text(name, lines, indent) for name, lines in self.properties.items()
-    )
-    return signature + '\n' + '\n'.join(lines) + properties
-
-  def _property_text(self, name: str, lines: list[str], indent: str) -> str:
-    inner = indent + self.unit
-    rows = [f'{inner}{line}' if line else line for line in lines]
-    return f'\n\n{indent}@property\n{indent}def {name}(self):\n' + '\n'.join(rows)
-
 
 def _empty(factory: ast.expr) -> bool:
   """Tells whether a factory makes an empty list or tuple: `list`, `lambda: []`."""
@@ -543,13 +430,3 @@ def _unit(node: ast.ClassDef, source: SourceText) -> str:
 def _root(source: str) -> str:
   """Returns the field a size expression starts from: 'self.config.width' -> 'config'."""
   return re.split(r'[.\[(]', source.removeprefix('len(').removeprefix('self.').rstrip(')'))[0]
-
-
-def _bound_names(body: list[str]) -> set[str]:
-  """Returns the variables of the constructor; one that only repeats a size argument is none."""
-  names: set[str] = set()
-  for line in '\n'.join(body).split('\n'):
-    assigned = re.match(r'\s*(?:for )?([A-Za-z_]\w*(?:, *[A-Za-z_]\w*)*)(?: [-+*/]*= | in )(.*)', line)
-    if assigned and not PLACEHOLDER.fullmatch(assigned.group(2)):
-      names |= set(re.split(r', *', assigned.group(1)))
-  return names

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from .layer_call import Refused
 from .linen_names import LinenNames
 from .module_fields import default_class
 from .plan import ClassPlan
-from .text import Edits, SourceText
+from .text import LINE_WIDTH, Edits, SourceText
 from .text import text_of as module_text
 
 
 class SignatureWriter:
-  """The part of a `ClassWriter` that writes parameters."""
+  """Writes the parameters of one class.
 
-  plan: ClassPlan
-  plans: Mapping[str, ClassPlan]
-  source: SourceText
-  names: LinenNames
-  edits: Edits
-  unit: str
+  edits: changes of its methods; unit: one level of indentation.
+  text_of: writes an expression, or with True an annotation, with NNX names.
+  """
 
-  def _decide(self, text: str) -> str:
-    """Returns the text with its sizes decided; the class writer knows how."""
-    raise NotImplementedError
+  def __init__(
+    self,
+    plan: ClassPlan,
+    source: SourceText,
+    names: LinenNames,
+    edits: Edits,
+    unit: str,
+    text_of: Callable[[ast.AST | None, bool], str],
+  ) -> None:
+    self.plan = plan
+    self.source = source
+    self.names = names
+    self.edits = edits
+    self.unit = unit
+    self.text_of = text_of
 
-  def text_of(self, node: ast.AST | None, annotation: bool = False) -> str:
-    """Returns the text of a node with NNX names; the class writer knows how."""
-    raise NotImplementedError
+  def extend_call(self) -> None:
+    """Adds the flags that `__call__` takes in NNX to its parameters.
 
-  def _call_signature(self) -> None:
+    Raises:
+      Refused: it takes them in no place.
+    """
     extra = list(self.plan.call_fields.values())
     extra += [self._threaded_parameter(name) for name in self.plan.threaded]
     if not extra:
@@ -66,7 +76,8 @@ class SignatureWriter:
         return found
     return f'{name}: bool'
 
-  def _signature(self, indent: str) -> str:
+  def constructor(self, indent: str) -> str:
+    """Returns the head of `__init__`, at an indentation: fields, sizes and random streams."""
     fields = [
       self.plan.source.fields[name] for name in self.plan.source.fields if name not in self.plan.call_fields
     ]
@@ -79,7 +90,7 @@ class SignatureWriter:
     rows = [('self', ''), *plain, ('*', ''), *keyword, *sizes, ('rngs: nnx.Rngs', '')]
     comments = any(comment for _, comment in rows)
     line = f'{indent}def __init__({", ".join(text for text, _ in rows)}):'
-    if len(self._decide(line)) <= 100 and not comments:
+    if len(line) <= LINE_WIDTH and not comments:
       return line
     deeper = indent + self.unit * 2
     parts = [f'{indent}def __init__(']
@@ -95,13 +106,13 @@ class SignatureWriter:
       return self._foreign_parameter(field), ''
     if default_class(self.names.project, field) is not None:
       annotation = self.text_of(field.annotation, True)
-      default = self.text_of(field.default.func)
+      default = self.text_of(field.default.func, False)
       return f'{field.name}: {annotation} | type[{annotation}] = {default}', self._field_comments(field.node)
     text = f'{field.name}: {self.text_of(field.annotation, True)}'
     if field.default_factory:
       text += ' | None = None' if 'Optional' not in text else ' = None'
     elif field.default is not None:
-      text += f' = {self.text_of(field.default)}'
+      text += f' = {self.text_of(field.default, False)}'
     return text, self._field_comments(field.node)
 
   def _foreign_parameter(self, field: Any) -> str:
