@@ -30,10 +30,14 @@ def _linen_face(nnx_class, fields, outside, collections, sizes):
     streams = {name: face.make_rng(name) for name in face.scope.rngs}
     streams.setdefault('default', streams.get('params', jax.random.key(0)))
     module = build(face, method, args, kwargs, streams)
+    _open_caches(face, module)
     _read(face, module, collections)
     if face.is_initializing():
       _write(face, module, collections)
-    result = getattr(module, method)(*args, **kwargs)
+      with _first_calls(module):
+        result = getattr(module, method)(*args, **kwargs)
+    else:
+      result = getattr(module, method)(*args, **kwargs)
     # As in Linen, initialization leaves batch statistics as they are.
     _write(face, module, collections, ('batch_stats',) if face.is_initializing() else ())
     return result
@@ -118,7 +122,8 @@ def _sizes_at_layers(build, names, call):
       module = make(**dict.fromkeys(rest, 5040))
       for path, name in wanted.items():
         _watch(module, path, name)
-      return call(module)
+      with _first_calls(module):
+        return call(module)
 
     try:
       nnx.eval_shape(run)
@@ -142,13 +147,54 @@ def _watch(module, path, name):
   def reached(inputs, *args, **kwargs):
     raise _Reached(name, jnp.shape(inputs)[-1])
 
+  _put(module, path, reached)
+
+
+def _put(module, path, value):
+  """Sets what stands at a path in a module, without the checks of a module attribute."""
   *above, last = path
   for key in above:
     module = module[int(key)] if key.isdigit() else getattr(module, key)
   if last.isdigit():
-    module[int(last)] = reached
+    module[int(last)] = value
   else:
-    object.__setattr__(module, last, reached)
+    object.__setattr__(module, last, value)
+
+
+def _caching(module):
+  """Yields path and layer of everything that keeps a cache once `init_cache` has told its size."""
+  for path, layer in nnx.iter_modules(module):
+    if hasattr(layer, 'init_cache'):
+      yield tuple(map(str, path)), layer
+
+
+def _open_caches(face, module):
+  """Gives the layers the caches that the variables have."""
+  stored = nnx.traversals.flatten_mapping(face.variables.get('cache', {}))
+  for path, layer in _caching(module):
+    if (*path, 'cached_key') in stored:
+      key = stored[(*path, 'cached_key')]
+      layer.init_cache((*key.shape[:-2], 1), key.dtype)
+
+
+@contextlib.contextmanager
+def _first_calls(module):
+  """While variables are made, layers that decode attend to all inputs at once, which also gives the size of the cache."""
+  layers = [(path, layer) for path, layer in _caching(module) if getattr(layer, 'decode', False)]
+
+  def first(layer):
+    def call(inputs, *args, **kwargs):
+      layer.init_cache(jnp.shape(inputs), layer.dtype or jnp.result_type(inputs, layer.param_dtype))
+      return layer(inputs, *args, **{**kwargs, 'decode': False})
+    return call
+
+  for path, layer in layers:
+    _put(module, path, first(layer))
+  try:
+    yield
+  finally:
+    for path, layer in layers:
+      _put(module, path, layer)
 
 
 def _leaves(module, collections):
@@ -211,6 +257,7 @@ AS_LINEN = Helper(
   'as_linen',
   _AS_LINEN,
   (
+    'import contextlib',
     'import dataclasses',
     'import functools',
     'import inspect',
