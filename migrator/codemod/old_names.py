@@ -11,6 +11,7 @@ from migrator.report.findings import ClassReport, Finding
 
 _AUTOMATIC = re.compile(r'[A-Z]\w*_(\d+|\*)')
 _WORD = re.compile(r'\w+')
+_TOLD = 3
 
 
 class _Renamed(NamedTuple):
@@ -55,15 +56,13 @@ def _in_module(project: Any, module: Any, renamed: Sequence[_Renamed], native: s
     if isinstance(parent, ast.keyword) and parent.arg == 'name':
       continue
     text = _text(node)
-    row = next((row for row in renamed if text and _names(text, row.old)), None)
-    if row is not None:
-      yield Finding(
-        module.relative,
-        node.lineno,
-        'linen-name',
-        f'{text!r} is a name in the variables of Linen; in those of {row.owner} {row.old} is {row.new} now: rename it'
-        + ('' if '.' in row.new or '*' in row.old else ', or migrate with --names linen'),
-      )
+    rows = [row for row in renamed if text and _names(text, row.old)]
+    if rows:
+      new = [f'{row.new} in {row.owner}' for row in rows[:_TOLD]]
+      more = f' and {len(rows) - _TOLD} more classes' if len(rows) > _TOLD else ''
+      keeps = '' if any('.' in row.new or '*' in row.old for row in rows) else ', or migrate with --names linen'
+      message = f'{text!r} is a name in the variables of Linen; it is {", ".join(new)}{more} now: rename it{keeps}'
+      yield Finding(module.relative, node.lineno, 'linen-name', message)
 
 
 def _text(node: ast.AST) -> str:
