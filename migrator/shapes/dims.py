@@ -15,6 +15,7 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 @functools.cache
 def load_jax() -> Any:
   import jax
+  import jax.core
   import jax.export
 
   # Refusals are too frequent for their tracebacks to be made nice; JAX may have been imported by others.
@@ -81,6 +82,14 @@ def quotient(left: Dim, right: Dim) -> Dim:
   if not is_symbolic(left) and not is_symbolic(right):
     return left // right
   return (symbol('unit') * 0 + left) // right if not is_symbolic(left) else left // right
+
+
+def largest(left: Dim, right: Dim) -> Dim:
+  return load_jax().core.max_dim(left, right)
+
+
+def smallest(left: Dim, right: Dim) -> Dim:
+  return load_jax().core.min_dim(left, right)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .dims import is_symbolic, parsed, symbol, text_of
+from .dims import is_symbolic, largest, parsed, smallest, symbol, text_of
 from .examples import kind_of_name
 from .values import Array, Dim, Value, like
 
@@ -100,11 +100,11 @@ def substituted(dim: Dim, meanings: dict[str, Dim]) -> Dim | None:
 
 
 _substituted: dict[tuple[str, ...], Dim | None] = {}
-_OPERATORS = {'floordiv': operator.floordiv, 'mod': operator.mod}
+_OPERATORS = {'floordiv': operator.floordiv, 'mod': operator.mod, 'max': largest, 'min': smallest}
 
 
 def _computed(text: str, given: dict[str, Dim]) -> Dim | None:
-  if re.search(r'\b(max|min|non_negative)\b', text):
+  if re.search(r'\bnon_negative\b', text):
     return None
   try:
     return eval(_compiled(text), {'__builtins__': {}}, {**_OPERATORS, **given})
