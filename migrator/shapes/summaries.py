@@ -7,7 +7,6 @@ class makes the call.  A summary keeps the result of the first one, with what wa
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import Any
 
 from .dims import is_symbolic, parsed, text_of
@@ -61,7 +60,6 @@ class Summary:
   """The result of one call, in the names of the class that made it first.
 
   names: neutral name of each symbol of fields and arguments; infos: meaning of the other symbols of the result.
-  equal: pairs of sizes of fields and arguments that have to be equal for the call to work.
   products: sizes of flattened arrays in the result, by their text.
   """
 
@@ -70,7 +68,6 @@ class Summary:
   infos: dict[str, SymbolInfo]
   products: dict[str, tuple[Dim, ...]]
   noticed: Noticed
-  equal: list[tuple[str, ...]] = dataclasses.field(default_factory=list)
 
 
 class Names:
@@ -125,7 +122,6 @@ def follow(
   summary = it.summaries.get(general)
   if summary is None:
     it.open.append(Noticed())
-    known = len(it.table.equal)
     try:
       result = call_closure(it, function, args, kwargs, node, frame)
     finally:
@@ -133,7 +129,7 @@ def follow(
     if it.open:
       it.open[-1].add(noticed)
     if noticed.general:
-      _keep(it, general, result, names, noticed, known)
+      _keep(it, general, result, names, noticed)
   else:
     noticed = summary.noticed
     it.notice(noticed)
@@ -153,7 +149,7 @@ def _keys(
     return None
 
 
-def _keep(it: Any, key: Any, result: Value, names: Names, noticed: Noticed, known: int) -> None:
+def _keep(it: Any, key: Any, result: Value, names: Names, noticed: Noticed) -> None:
   infos: dict[str, SymbolInfo] = {}
   products: dict[str, tuple[Dim, ...]] = {}
 
@@ -172,9 +168,7 @@ def _keep(it: Any, key: Any, result: Value, names: Names, noticed: Noticed, know
     kept = _mapped(result, note)
   except NoKey:
     return
-  fresh = [tuple(pair) for pair in itertools.islice(it.table.equal, known, None)]
-  equal = [pair for pair in fresh if all(name in names.names for text in pair for name in names_in(text))]
-  it.summaries[key] = Summary(kept, dict(names.names), infos, products, noticed, equal)
+  it.summaries[key] = Summary(kept, dict(names.names), infos, products, noticed)
 
 
 def _in_names(table: SymbolTable, summary: Summary, names: Names, question: Any) -> Value:
@@ -195,10 +189,6 @@ def _in_names(table: SymbolTable, summary: Summary, names: Names, question: Any)
       table.products.setdefault(text_of(result), factors)
     return result
 
-  for pair in summary.equal:
-    dims = [parsed(renamed(text, new)) for text in pair]
-    if None not in dims:
-      table.taken_equal(dims)
   return _mapped(summary.result, change)
 
 

@@ -64,16 +64,14 @@ class SymbolTable:
     # Sizes that are products of the sizes of an array (a flattened array), by their text.
     self.products: dict[str, tuple[Dim, ...]] = {}
     # Pairs of sizes that have to be equal wherever the program runs: it adds or contracts such axes.
-    # In the order they were seen.
-    self.equal: dict[frozenset[str], None] = {}
+    self.equal: set[frozenset[str]] = set()
     # What was taken for granted where values were joined.
     self.notes: list[str] = []
 
   def taken_equal(self, dims: Sequence[Dim]) -> None:
     """Remembers that the program fails unless these sizes are equal."""
     texts = [str(dim) for dim in dims]
-    for a in texts:
-      self.equal.update((frozenset((a, b)), None) for b in texts if a != b)
+    self.equal |= {frozenset((a, b)) for a in texts for b in texts if a != b}
 
   def must_agree(self, left: Dim, right: Dim) -> bool:
     """Tells whether the program fails unless the two sizes are equal."""
