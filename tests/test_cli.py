@@ -321,6 +321,19 @@ def test_settings_of_the_project_apply_and_the_command_line_wins(run, repository
   assert 'self.linear1' in run('migrate', repository / 'zoo', '--names', 'idiomatic')[1]
 
 
+def test_the_mode_of_train_flags_comes_from_the_settings_or_the_command_line(run, tmp_path):
+  source = ('from flax import linen as nn\n\n\nclass Net(nn.Module):\n\n  @nn.compact\n'
+            '  def __call__(self, x, train: bool):\n    return nn.Dropout(0.5)(x, deterministic=not train)\n')
+  (tmp_path / 'net.py').write_text(source)
+  (tmp_path / 'pyproject.toml').write_text('[tool.linen2nnx]\nmode = "module"\n')
+  assert '+    return self.dropout(x)\n' in run('migrate', tmp_path / 'net.py')[1]
+  assert '+    return self.dropout(x, deterministic=not train)' in run('migrate', tmp_path / 'net.py', '--mode', 'argument')[1]
+  run('migrate', tmp_path / 'net.py', '--out', tmp_path / 'out')
+  manifest = json.loads((tmp_path / 'out' / 'linen2nnx-manifest.json').read_text())
+  assert manifest['classes']['net:Net']['modes'] == [
+    {'name': 'train', 'method': '__call__', 'position': 1, 'attributes': ['deterministic'], 'required': True}]
+
+
 # ---- check and convert, on a pair written by hand
 
 NNX = '''\
