@@ -19,12 +19,18 @@ FOLDER = Path(__file__).resolve().parents[2] / 'fixtures' / 'bridge' / 'scripts'
 
 
 @pytest.fixture(scope='module')
-def repository(tmp_path_factory):
-  """The migrated repository and the report."""
+def linen():
+  """What the scripts print before the migration."""
+  return {script: json.loads(ran(FOLDER, script)) for script in ('train.py', 'use.py', 'more.py')}
+
+
+@pytest.fixture(scope='module', params=['argument', 'module'])
+def repository(request, tmp_path_factory):
+  """The migrated repository and the report, with flags as arguments and as modes of the modules."""
   folder = tmp_path_factory.mktemp('scripts') / 'repository'
   shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns('__pycache__'))
   (folder / 'pyproject.toml').write_text('')
-  code, out = linen2nnx('migrate', folder, '--write', '--report', folder / 'report.json')
+  code, out = linen2nnx('migrate', folder, '--write', '--report', folder / 'report.json', '--mode', request.param)
   assert code == 1, out
   return folder, json.loads((folder / 'report.json').read_text())
 
@@ -38,15 +44,15 @@ def flat(value):
   return [value]
 
 
-def test_the_losses_of_the_training_script_are_equal(repository):
-  before, after = (json.loads(ran(folder, 'train.py')) for folder in (FOLDER, repository[0]))
+def test_the_losses_of_the_training_script_are_equal(repository, linen):
+  before, after = linen['train.py'], json.loads(ran(repository[0], 'train.py'))
   np.testing.assert_allclose(after, before, rtol=1e-6)
   assert before[4] < before[0]
 
 
 @pytest.mark.parametrize('script, ways', [('use.py', 16), ('more.py', 13)])
-def test_every_way_to_use_a_model_gives_equal_numbers(repository, script, ways):
-  before, after = (json.loads(ran(folder, script)) for folder in (FOLDER, repository[0]))
+def test_every_way_to_use_a_model_gives_equal_numbers(repository, linen, script, ways):
+  before, after = linen[script], json.loads(ran(repository[0], script))
   assert set(before) == set(after) and len(before) == ways
   assert not [text for text in flat(before) if isinstance(text, str)]
   for name, numbers in before.items():
@@ -69,7 +75,7 @@ def test_every_place_has_its_marker_and_its_line_in_the_report(repository):
     assert text.count('# TODO(linen2nnx): ') <= len(lines) * 2 and 'as_linen(' in text
     # Nothing but markers, calls and the import is new.
     added = [line for line in text.splitlines() if line not in before]
-    assert all('as_linen' in line or line.lstrip().startswith('# TODO(linen2nnx): ') for line in added), added
+    assert all(re.search('as_linen|with_flags', line) or line.lstrip().startswith('# TODO(linen2nnx): ') for line in added), added
 
 
 def test_a_second_run_is_silent(repository):
