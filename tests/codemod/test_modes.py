@@ -273,3 +273,23 @@ def test_what_defeats_the_tool_keeps_its_flags_and_is_told(follow, monkeypatch):
   text, _ = follow(DROP)
   assert any('the tool failed on the train flags (RuntimeError: an oddity)' in message for message in follow.messages)
   assert 'def __call__(self, x, train: bool = False):' in text and 'deterministic=not train' in text
+
+
+def test_attributes_that_the_author_sets_are_renamed_too(follow):
+  text, _ = follow('''
+  class Net(nn.Module):
+    rate: float = 0.5
+
+    def setup(self):
+      self.deterministic = self.rate == 0
+      self.drop = nn.Dropout(self.rate, deterministic=self.deterministic)
+
+    @staticmethod
+    def name():
+      return 'net'
+
+    def __call__(self, x):
+      return x if self.deterministic else self.drop(x)
+  ''')
+  assert 'self.deterministic_ = rate == 0' in text
+  assert 'return x if self.deterministic_ else self.drop(x, deterministic=self.deterministic_)' in text

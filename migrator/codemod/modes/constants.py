@@ -57,15 +57,23 @@ def _text(init: Found, value: ast.expr, spelled: dict[str, str]) -> str | None:
   if (names & parameters) - set(fields):
     return None
   copy = ast.parse(ast.unparse(value), mode='eval').body
-  return ast.unparse(_Fields({name: spelled.get(name, name) for name in names & set(fields)}, init.scope.receiver).visit(copy))
+  return ast.unparse(_Fields({name: spelled.get(name, name) for name in names & set(fields)}, spelled, init.scope.receiver).visit(copy))
 
 
 class _Fields(ast.NodeTransformer):
   """Spells fields as attributes."""
 
-  def __init__(self, names: dict[str, str], receiver: str) -> None:
+  def __init__(self, names: dict[str, str], attributes: dict[str, str], receiver: str) -> None:
     self.names = names
+    self.attributes = attributes
     self.receiver = receiver
+
+  def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+    if is_own(node, self.receiver):
+      node.attr = self.attributes.get(node.attr, node.attr)
+      return node
+    self.generic_visit(node)
+    return node
 
   def visit_Name(self, node: ast.Name) -> ast.expr:
     if node.id in self.names:

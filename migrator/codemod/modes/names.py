@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 
 from .decide import Decision
-from .flags import ATTRIBUTES, Flag
+from .flags import ATTRIBUTES, RUNNING, Flag
 from .kinds import Modules, is_own
 from .sites import Found
+from .texts import Written
 
 _RESERVED = (*ATTRIBUTES, 'train', 'eval')
 
@@ -20,6 +21,7 @@ def rename_fields(
   for name, owner in modules.classes.items():
     fields = [field for field in _RESERVED if field in owner.plan.source.fields and field not in owner.plan.call_fields]
     kept = [field for field in fields if not decision.goes(Flag(families[name], '__init__', field))]
+    kept += [item for item in _stored(owner) if item not in kept and item not in owner.plan.source.fields]
     names[name] = {field: f'{field}_' for field in kept}
     own = [field for field in kept if field in owner.plan.source.own_fields]
     owner.plan.assumptions += [
@@ -34,6 +36,21 @@ def rename_fields(
           end = edits.source.end(node)
           edits.replace_range(end - len(node.attr), end, new)
   return names
+
+
+def _stored(owner: Written) -> list[str]:
+  """Returns attributes with a reserved name that the author sets, other than modules."""
+  modules = {member.attribute for member in owner.plan.members}
+  # The writer itself sets this one where a class asks whether its statistics may change.
+  asks = any(creation.kind == 'mutable' for creation in owner.plan.analysis.record.order)
+  found = {
+    node.attr
+    for method in owner.methods.values()
+    if method.args.args
+    for node in ast.walk(method)
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_own(node, method.args.args[0].arg)
+  }
+  return [name for name in _RESERVED if name in found - modules and not (asks and name == RUNNING)]
 
 
 def _new_name(modules: Modules, names: dict[str, dict[str, str]], found: Found, node: ast.Attribute) -> str | None:
