@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
+_BINDING = (
+  ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For, ast.NamedExpr, ast.FunctionDef, ast.ClassDef, ast.With, ast.Import,
+  ast.ImportFrom,
+)
 
 def targets(node: ast.AST) -> set[str]:
   """Returns the names a statement binds directly (assignment targets, loop variables, function names)."""
@@ -56,15 +60,13 @@ def function_locals(function: ast.FunctionDef) -> set[str]:
   found = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
   found |= {argument.arg for argument in (arguments.vararg, arguments.kwarg) if argument is not None}
 
-  def visit(node: ast.AST) -> None:
-    found.update(targets(node))
-    if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)) and node is not function:
-      return
-    for child in ast.iter_child_nodes(node):
-      visit(child)
-
-  for statement in function.body:
-    visit(statement)
+  waiting: list[ast.AST] = list(function.body)
+  while waiting:
+    node = waiting.pop()
+    if isinstance(node, _BINDING):
+      found |= targets(node)
+    if not isinstance(node, (ast.Name, ast.Constant, ast.FunctionDef, ast.Lambda, ast.ClassDef)):
+      waiting += ast.iter_child_nodes(node)
   return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -47,7 +48,7 @@ def _renamed(reports: Sequence[ClassReport]) -> Iterator[_Renamed]:
 
 
 def _in_module(project: Any, module: Any, renamed: Sequence[_Renamed], native: set[str]) -> Iterator[Finding]:
-  nodes = module.nodes
+  nodes, old_names = module.nodes, {row.old for row in renamed}
   left_out = {node for item in project.classes_in(module) if item.name in native for node in nodes.walk(item.node)}
   for node in nodes.order:
     parent = nodes.parent(node)
@@ -56,7 +57,8 @@ def _in_module(project: Any, module: Any, renamed: Sequence[_Renamed], native: s
     if isinstance(parent, ast.keyword) and parent.arg == 'name':
       continue
     text = _text(node)
-    rows = [row for row in renamed if text and _names(text, row.old)]
+    meant = {old for old in old_names if _names(text, old)} if text else ()
+    rows = [row for row in renamed if row.old in meant] if meant else []
     if rows:
       new = [f'{row.new} in {row.owner}' for row in rows[:_TOLD]]
       more = f' and {len(rows) - _TOLD} more classes' if len(rows) > _TOLD else ''
@@ -75,7 +77,13 @@ def _text(node: ast.AST) -> str:
 
 def _names(text: str, old: str) -> bool:
   """Tells whether a text is a name, or has an automatic one in it as a word."""
-  pattern = re.escape(old).replace(r'\*', r'(\d+|{}|\\d\+?|\.\*)').replace(r'\{\}', r'(\w+|{})')
-  if re.fullmatch(pattern, text) or text == re.sub(r'\d+$', '{}', old):
+  pattern, template = _pattern(old)
+  if pattern.fullmatch(text) or text == template:
     return True
-  return '{}' not in old and any(re.fullmatch(pattern, word) for word in _WORD.findall(text))
+  return '{}' not in old and any(map(pattern.fullmatch, _WORD.findall(text)))
+
+
+@functools.cache
+def _pattern(old: str) -> tuple[re.Pattern[str], str]:
+  written = re.escape(old).replace(r'\*', r'(\d+|{}|\\d\+?|\.\*)').replace(r'\{\}', r'(\w+|{})')
+  return re.compile(written), re.sub(r'\d+$', '{}', old)
