@@ -1,4 +1,4 @@
-"""Random Linen modules: what the generator draws runs, and its migration is equal in numbers."""
+"""Random Linen modules: what the generator draws runs, and its migration is equal in numbers; in both modes by turns."""
 from __future__ import annotations
 
 import itertools
@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.end_to_end.programs import apply, migrated
 from tests.end_to_end.random_modules import RandomProgram, programs
 
+MODES = ('argument', 'module')
 QUIET = {'deadline': None, 'derandomize': True, 'suppress_health_check': list(HealthCheck)}
 
 
@@ -44,11 +45,12 @@ def compare(tmp_path_factory):
 
   def run(program: RandomProgram):
     # A name of its own: the processes keep what they have imported.
-    name = f'random_{next(numbers)}'
+    number = next(numbers)
+    name = f'random_{number}'
     alone = folder / name
     alone.mkdir()
     (alone / f'{name}.py').write_text(program.source)
-    result = migrated(alone)
+    result = migrated(alone, mode=MODES[number % 2])
     assert {report.outcome for report in result.classes} == {'native'}, result.classes
     (roots['linen'] / f'{name}.py').write_text(program.source)
     after = apply(result, alone, folder / f'{name}_after')
@@ -76,5 +78,6 @@ def test_a_second_run_over_a_drawn_program_edits_nothing(tmp_path_factory, progr
   root = tmp_path_factory.mktemp('again') / 'before'
   root.mkdir()
   (root / 'drawn.py').write_text(program.source)
-  after = apply(migrated(root), root, root.parent / 'after')
-  assert migrated(after).files == []
+  for mode in MODES:
+    after = apply(migrated(root, mode=mode), root, root.parent / mode)
+    assert migrated(after, mode=mode).files == []
