@@ -291,12 +291,15 @@ class ClassWriter(MemberWriter):
 
   def _passed_on(self) -> dict[str, SizeArgument]:
     """Returns the size arguments of the bases that are arguments of this class as well."""
-    overridden = self.plan.source.own_methods
+    # A method that calls the one it overrides tells its sizes; one that does not has arguments of its own by these names.
+    told = {
+      name for name, method in self.plan.source.own_methods.items() if super_call(method.node, name) is not None
+    }
     return {
       item.name: item
       for base in self.built
       for item in base.size_arguments
-      if item.asked or item.method not in overridden
+      if item.asked or item.method not in told
     }
 
   def _setup(self) -> list[str]:
