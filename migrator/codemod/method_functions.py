@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from migrator.report.findings import ClassReport, Finding
 
 _CALLS = ('apply', 'init', 'init_with_output', 'bind')
+_GIVEN = re.compile(rb'\bmethod\s*=\s*[A-Za-z_]\w*\s*[,)]')
 _ONLY_LINEN = {
   'variables': 'an NNX module has no variables: read the weight as an attribute',
   'apply': 'an NNX module has no apply: call it, or compute with the other weights here',
@@ -17,6 +19,7 @@ _ONLY_LINEN = {
   'variable': 'an NNX module has no variable: make it in the constructor',
   'make_rng': 'an NNX module has no make_rng: draw a key from an nnx.Rngs',
 }
+_LINEN_ONLY = re.compile(rb'\.(' + '|'.join(_ONLY_LINEN).encode() + rb')\b')
 
 
 def method_function_findings(project: Any, reports: Sequence[ClassReport]) -> Iterator[Finding]:
@@ -25,7 +28,8 @@ def method_function_findings(project: Any, reports: Sequence[ClassReport]) -> It
   if not native:
     return
   for name, file in sorted(project.index.files.items()):
-    if not file.listed or b'method' not in file.data:
+    # Parsing is dear: the text has to have a call with `method=` and something that only Linen modules have.
+    if not file.listed or not (_GIVEN.search(file.data) and _LINEN_ONLY.search(file.data)):
       continue
     module = project.module(name)
     if module is not None and module.skips.file is None:
