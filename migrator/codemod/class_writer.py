@@ -103,9 +103,10 @@ class ClassWriter(MemberWriter):
 
   def _refuse_unreached(self) -> None:
     """Code that makes a module, but that no run of the interpreter came to, cannot be completed."""
-    found = unreached_creations(self.plan, self.names, self.outside)
+    found, never = unreached_creations(self.plan, self.names, self.outside)
     if found:
       raise Refused(f'nothing is known of what is made under conditions that never held: {", ".join(found)}')
+    self.plan.assumptions += [f'{made}: never made, since the shapes that are compared are equal' for made in never]
 
   def _refuse_unbound(self, text: str) -> None:
     """A name that nothing binds would fail when the model is built, or mean something else."""

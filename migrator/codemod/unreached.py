@@ -12,13 +12,16 @@ from .linen_names import LinenNames
 from .plan import ClassPlan
 
 
-def unreached_creations(plan: ClassPlan, names: LinenNames, skip: Collection[str]) -> list[str]:
-  """Returns what is made where the interpreter never came, as 'RMSNorm (line 12)'.
+def unreached_creations(plan: ClassPlan, names: LinenNames, skip: Collection[str]) -> tuple[list[str], list[str]]:
+  """Returns what is made where the interpreter never came, as 'RMSNorm (line 12)': what may run, and what never does.
+
+  Sizes that are the same symbol are equal in every run, so what a comparison of shapes rules out never runs.
 
   names: Linen names of the module.
   skip: methods that stay as they are.
   """
-  found: dict[int, str] = {}
+  may_run: dict[int, str] = {}
+  never: dict[int, str] = {}
   for method in plan.source.own_methods.values():
     if method.name in skip:
       continue
@@ -27,8 +30,9 @@ def unreached_creations(plan: ClassPlan, names: LinenNames, skip: Collection[str
       if name is None and method.name == 'setup' and _stored(node):
         name = ast.unparse(node.value.func)
       if name is not None:
+        found = never if _compares_shapes(plan, node) else may_run
         found[node.lineno] = f'{name} (line {node.lineno})'
-  return list(found.values())
+  return list(may_run.values()), list(never.values())
 
 
 def _unreached(method: ast.FunctionDef, values: dict[int, Any]) -> Iterator[Any]:
@@ -40,6 +44,16 @@ def _unreached(method: ast.FunctionDef, values: dict[int, Any]) -> Iterator[Any]
     if isinstance(value, ast.Call) and id(value) not in values:
       yield node
     pending += reversed(list(ast.iter_child_nodes(node)))
+
+
+def _compares_shapes(plan: ClassPlan, node: ast.AST) -> bool:
+  """Tells whether a condition around a piece of code that was never reached compares shapes."""
+  nodes, values = plan.source.module.nodes, plan.analysis.record.values
+  while (parent := nodes.parent(node)) is not None and not isinstance(node, ast.FunctionDef):
+    if isinstance(parent, ast.If) and id(parent.test) in values and node is not parent.test:
+      return any(isinstance(child, ast.Attribute) and child.attr == 'shape' for child in ast.walk(parent.test))
+    node = parent
+  return False
 
 
 def _module_made(node: ast.AST, plan: ClassPlan, names: LinenNames, method: ast.FunctionDef) -> str | None:
