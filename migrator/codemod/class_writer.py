@@ -199,6 +199,11 @@ class ClassWriter(MemberWriter):
     }
     fields = self.plan.source.own_fields if self.built else self.plan.source.fields
     own = [name for name in fields if name not in self.plan.call_fields and name not in inherited]
+    self.plan.assumptions += [
+      f'self.{name} is a field and hides model.{name}(): nnx.Module.{name}(model) still works'
+      for name in own
+      if name in ('train', 'eval')
+    ]
     lines = self._super_call()
     lines += [f'self.{name} = {self._stored(name)}' for name in own]
     if any(creation.kind == 'rng' and self._is_own(creation) for creation in self.plan.analysis.record.order):

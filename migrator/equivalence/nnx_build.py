@@ -111,9 +111,14 @@ def call_method(model: nnx.Module, method: str, flags: dict[str, Any], inputs: C
   wrong = [name for name in lost if not isinstance(flags[name], bool)]
   if wrong:
     raise RequestError(f'{type(model).__name__}.{method} does not take {wrong[0]} in NNX')
+  fields = [name for name in lost if name in inspect.signature(type(model).__init__).parameters]
+  if fields:
+    raise RequestError(f'{type(model).__name__}: {fields[0]} is given to the constructor in NNX, not to {method}; '
+                       f'put it into `arguments`, in a case for each value')
   notes = []
   if lost:
-    model.train() if mode == 'train' else model.eval()
+    # A field called `train` hides the method of the model itself.
+    nnx.Module.train(model) if mode == 'train' else nnx.Module.eval(model)
     notes = [f'{", ".join(lost)}: no argument of {method} in NNX, so the model was put into {mode} mode']
   if settings:
     model.set_attributes(raise_if_not_found=False, **settings)

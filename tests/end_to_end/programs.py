@@ -26,7 +26,7 @@ OUTCOMES = {'native': NATIVE, 'bridged': ('bridged', 'left'), 'any': (*NATIVE, '
 class Program:
   """One fixture program.
 
-  cases: tables as `migrator.equivalence` reads them.
+  cases: tables as `migrator.equivalence` reads them; module_cases: further ones for `--mode module`.
   expect: class name -> 'native', 'bridged' or 'any'; classes that are not named must become native.
   """
 
@@ -34,6 +34,7 @@ class Program:
   folder: Path
   cases: tuple[Mapping[str, Any], ...]
   expect: Mapping[str, str]
+  module_cases: tuple[Mapping[str, Any], ...] = ()
 
   def sources(self) -> dict[str, bytes]:
     """Returns the program's files by their place in a source tree."""
@@ -94,7 +95,7 @@ def all_programs() -> tuple[Program, ...]:
 
 def _read(folder: Path) -> Program:
   names = runpy.run_path(str(folder / 'cases.py'))
-  return Program(folder.name, folder, tuple(names['CASES']), names.get('EXPECT', {}))
+  return Program(folder.name, folder, tuple(names['CASES']), names.get('EXPECT', {}), tuple(names.get('MODULE_CASES', ())))
 
 
 def lay_out(programs: Iterable[Program], root: Path) -> Path:

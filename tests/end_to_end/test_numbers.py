@@ -32,8 +32,8 @@ def checker(tmp_path_factory):
     yield checker
 
 
-# A constant output, and a class without variables: some part has nothing to show.
-SHOW_LITTLE = frozenset({'batch_stats_variable: Net', 'odd_comments: Empty'})
+# A constant output (of evaluation), and a class without variables: some part has nothing to show.
+SHOW_LITTLE = frozenset({'batch_stats_variable: Net', 'flag_paths: Net', 'odd_comments: Empty'})
 
 
 def not_proved(result, case):
@@ -61,3 +61,12 @@ def test_same_numbers(checker, program, table, request):
   assert 'eval' in compared | vacuous
   assert 'train' in compared | vacuous or case.train is None
   assert compared & {'eval', 'train', 'eval state', 'train state'}
+
+
+def test_a_flag_that_nnx_takes_in_the_constructor_is_named(checker):
+  from migrator.equivalence import Case
+
+  table = next(table for program in all_programs() if program.name == 'flag_paths' for table in program.module_cases)
+  result = checker.check(Case(**table), True)
+  assert result.exit_code == 2
+  assert any('put it into `arguments`' in part.reason for part in result.parts)
