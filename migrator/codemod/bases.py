@@ -67,10 +67,13 @@ def made_before_bases(plan: ClassPlan) -> bool:
   """
   own = {id(method.node) for method in plan.source.own_methods.values()}
   inherited = {id(method.node) for base in plan.source.mro[1:] for method in base.own_methods.values()} - own
+  # Another method may come to the same place again: the first run through it counts.
+  first = {id(creation.node): creation for creation in reversed(plan.analysis.record.order)}
   numbered = [
     creation
     for creation in plan.analysis.record.order
-    if creation.kind in ('layer', 'class')
+    if first[id(creation.node)] is creation
+    and creation.kind in ('layer', 'class')
     and creation.name_node is None
     and getattr(creation.inside, 'name', '') != 'setup'
     and id(creation.inside) in own | inherited
