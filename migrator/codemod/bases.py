@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .layer_call import Refused
@@ -46,17 +46,19 @@ def _runs(source: Any, name: str, base: Any) -> bool:
 
 def super_call(method: ast.FunctionDef, name: str) -> ast.Call | None:
   """Returns the call `super().<name>(...)` in a method."""
-  for node in ast.walk(method):
-    if (
-      isinstance(node, ast.Call)
-      and isinstance(node.func, ast.Attribute)
-      and node.func.attr == name
-      and isinstance(node.func.value, ast.Call)
-      and isinstance(node.func.value.func, ast.Name)
-      and node.func.value.func.id == 'super'
-    ):
-      return node
-  return None
+  return next((node for node in ast.walk(method) if isinstance(node, ast.Call) and is_super_call(node, (name,))), None)
+
+
+def is_super_call(node: ast.expr, names: Collection[str]) -> bool:
+  """Tells whether an expression is `super().<name>(...)` for one of the names."""
+  return (
+    isinstance(node, ast.Call)
+    and isinstance(node.func, ast.Attribute)
+    and node.func.attr in names
+    and isinstance(node.func.value, ast.Call)
+    and isinstance(node.func.value.func, ast.Name)
+    and node.func.value.func.id == 'super'
+  )
 
 
 def made_before_bases(plan: ClassPlan) -> bool:

@@ -10,6 +10,7 @@ from migrator.manifest import SizeArgument
 from migrator.shapes.values import Array
 
 from .conditions import negated
+from .fixed import asks_none
 from .names_in import targets
 from .plan import ClassPlan, Member
 from .shape_text import shape_text
@@ -29,9 +30,9 @@ def condition_text(
   Raises:
     NotStatic: the condition is only known at the call.
   """
-  name = _asks_for(test)
-  if name is not None:
-    _ask(method, name, plan, sizes)
+  asked = asks_none(test)
+  if asked is not None:
+    _ask(method, asked[0], plan, sizes)
   before = set(writer.needed)
   text = writer.text(test)
   if set(writer.needed) - before:
@@ -85,19 +86,6 @@ def _ask(method: ast.FunctionDef, name: str, plan: ClassPlan, sizes: SizeWriter)
   axis = InputAxis(method.name, name, 0, len(value.shape) if isinstance(value, Array) else 0)
   sizes.needed[axis] = None
   return axis
-
-
-def _asks_for(test: ast.expr) -> str | None:
-  """Returns x of `x is None` and `x is not None`."""
-  plain = (
-    isinstance(test, ast.Compare)
-    and len(test.ops) == 1
-    and isinstance(test.ops[0], (ast.Is, ast.IsNot))
-    and isinstance(test.left, ast.Name)
-    and isinstance(test.comparators[0], ast.Constant)
-    and test.comparators[0].value is None
-  )
-  return test.left.id if plain else None  # type: ignore[attr-defined]
 
 
 def _is_parameter(method: ast.FunctionDef, name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from migrator.shapes.joins import elements
 from migrator.shapes.values import Alternatives, Array, Instance, Repeated, VariableRef
 
+from .bases import is_super_call
 from .layer_call import Refused
 from .names_in import read, targets
 from .plan import Member
@@ -88,7 +89,7 @@ class SetupWriter:
     if isinstance(node, ast.Assign):
       self._assign(node)
       return
-    if isinstance(node, ast.Expr) and _is_super_setup(node.value):
+    if isinstance(node, ast.Expr) and is_super_call(node.value, ('setup', '__post_init__')):
       self._drop(node)
       return
     if isinstance(node, ast.FunctionDef):
@@ -379,17 +380,6 @@ def _holds(value: Any) -> bool:
   if isinstance(value, dict):
     return any(_holds(item) for item in value.values())
   return False
-
-
-def _is_super_setup(node: ast.expr) -> bool:
-  return (
-    isinstance(node, ast.Call)
-    and isinstance(node.func, ast.Attribute)
-    and node.func.attr in ('setup', '__post_init__')
-    and isinstance(node.func.value, ast.Call)
-    and isinstance(node.func.value.func, ast.Name)
-    and node.func.value.func.id == 'super'
-  )
 
 
 __all__ = ['NotStatic', 'SetupWriter', 'textwrap']

@@ -260,8 +260,9 @@ class StaticWriter:
 
   def _measured(self, node: ast.expr, edits: Edits) -> bool:
     value = self.value(node)
-    if isinstance(node, ast.Attribute) and node.attr == 'ndim' and self.sizes is not None:
-      owner = self.value(node.value)
+    counted = _counts_axes(node)
+    if counted is not None and self.sizes is not None:
+      owner = self.value(counted)
       if isinstance(owner, Array) and len(owner.shape) > 1:
         edits.replace(node, f'len({shape_text(owner.shape, self.sizes, self._size)})')
         return True
@@ -312,6 +313,16 @@ class StaticWriter:
     text = different_shapes(left, right, self.sizes)
     edits.replace(node, text if isinstance(node.ops[0], ast.NotEq) else f'not ({text})')
     return True
+
+
+def _counts_axes(node: ast.expr) -> ast.expr | None:
+  """Returns x of `x.ndim` and `len(x.shape)`: the constructor counts them as well, as their number is only guessed."""
+  if isinstance(node, ast.Attribute) and node.attr == 'ndim':
+    return node.value
+  if isinstance(node, ast.Call) and ast.unparse(node.func) == 'len' and len(node.args) == 1:
+    shape = node.args[0]
+    return shape.value if isinstance(shape, ast.Attribute) and shape.attr == 'shape' else None
+  return None
 
 
 def _is_method(value: Value) -> bool:

@@ -30,13 +30,13 @@ def unreached_creations(plan: ClassPlan, names: LinenNames, skip: Collection[str
       if name is None and method.name == 'setup' and _stored(node):
         name = ast.unparse(node.value.func)
       if name is not None:
-        found = never if _compares_shapes(plan, node) else may_run
+        found = never if _shapes_are_equal(plan, node) else may_run
         found[node.lineno] = f'{name} (line {node.lineno})'
   return list(may_run.values()), list(never.values())
 
 
 def _unreached(method: ast.FunctionDef, values: dict[int, Any]) -> Iterator[Any]:
-  """Yields the calls and assignments whose value was never asked for; what is inside of them is not looked at."""
+  """Yields the calls and the assignments of calls whose value was never asked for."""
   pending: list[ast.AST] = list(reversed(method.body))
   while pending:
     node = pending.pop()
@@ -46,14 +46,25 @@ def _unreached(method: ast.FunctionDef, values: dict[int, Any]) -> Iterator[Any]
     pending += reversed(list(ast.iter_child_nodes(node)))
 
 
-def _compares_shapes(plan: ClassPlan, node: ast.AST) -> bool:
-  """Tells whether a condition around a piece of code that was never reached compares shapes."""
+def _shapes_are_equal(plan: ClassPlan, node: ast.AST) -> bool:
+  """Tells whether a piece of code was never reached because two shapes or sizes that are compared are equal."""
   nodes, values = plan.source.module.nodes, plan.analysis.record.values
   while (parent := nodes.parent(node)) is not None and not isinstance(node, ast.FunctionDef):
     if isinstance(parent, ast.If) and id(parent.test) in values and node is not parent.test:
-      return any(isinstance(child, ast.Attribute) and child.attr == 'shape' for child in ast.walk(parent.test))
+      return _found_equal(parent.test, values[id(parent.test)])
     node = parent
   return False
+
+
+def _found_equal(test: ast.expr, seen: list[Any]) -> bool:
+  """Tells whether `x.shape[-1] != y.shape[-1]` was false each time, or `==` true; a number of axes is only a guess."""
+  if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], (ast.Eq, ast.NotEq)):
+    return False
+  sides = [side.value if isinstance(side, ast.Subscript) else side for side in (test.left, test.comparators[0])]
+  equal = isinstance(test.ops[0], ast.Eq)
+  return all(isinstance(side, ast.Attribute) and side.attr == 'shape' for side in sides) and all(
+    answer is equal for answer in seen
+  )
 
 
 def _module_made(node: ast.AST, plan: ClassPlan, names: LinenNames, method: ast.FunctionDef) -> str | None:
